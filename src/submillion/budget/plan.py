@@ -1,0 +1,199 @@
+"""From an encoder's config and a wish to plans with exact counts; no weight is read."""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from submillion.budget.candidate import Plan, PlanReport
+from submillion.budget.count import METHODS, size
+from submillion.budget.draft import Choice, draft
+from submillion.budget.encoder import Encoder, read_encoder
+from submillion.budget.targets import NAMED_SETS, parse_layers, parse_targets
+from submillion.errors import BudgetError, ConfigError
+
+__all__ = ["DEFAULT_BUDGET", "Plan", "PlanReport", "make_plan", "make_plans"]
+
+DEFAULT_BUDGET = 1_000_000
+
+HEADS = ("full", "output")
+POOLINGS = ("first", "mean")
+
+
+def make_plans(
+    model: Any,
+    n_labels: int,
+    *,
+    budget: int = DEFAULT_BUDGET,
+    method: str = "lora",
+    target_modules: str | Sequence[str] | None = None,
+    rank: int | None = None,
+    lora_alpha: float | None = None,
+    lora_dropout: float = 0.1,
+    head: str | None = None,
+    pooling: str | None = None,
+    layers: str | Sequence[int] = "all",
+) -> PlanReport:
+    """Return the plans that a wish leaves open, the best use of the budget first.
+
+    Without ``rank``, each has the largest rank within the budget. With it, all have that one. Plans beyond the
+    budget come last, with the reason as first warning.
+
+    Args:
+        model: Hub id, folder, or a transformers ``PretrainedConfig``.
+        n_labels: Labels of the classifier; at least 2.
+        budget: Most parameters that may train, head included; inclusive.
+        method: A name in `METHODS`.
+        target_modules: A named set (`q`, `qv`, `qkv`, `attention`, `all-linear`), letters of `q k v o`, or suffix
+            patterns as PEFT matches them; several as a list or with commas. None: each named set.
+        rank: LoRA's r. None: the largest that fits.
+        lora_alpha: LoRA's numerator of the scale. None: twice the rank.
+        lora_dropout: Dropout before LoRA's first matrix, from 0 up to below 1.
+        head: "full" (every layer trains) or "output" (only the last; not with mean pooling). None: each.
+        pooling: "first" or "mean". None: each.
+        layers: Blocks that are adapted: "all", "last:K", or numbers from 0.
+
+    Raises:
+        ConfigError: If an argument is out of range, the model's config cannot be had, its family is not supported,
+            or a pattern hits nothing.
+        BudgetError: If no rank was named and none fits, whatever the targets and head.
+    """
+    _check(n_labels, budget, method, rank, lora_alpha, lora_dropout, head, pooling)
+    encoder = read_encoder(model, n_labels)
+    wishes: Sequence[str | Sequence[str]] = NAMED_SETS if target_modules is None else [target_modules]
+    plans = [
+        draft(
+            encoder,
+            Choice(
+                budget=budget,
+                method=method,
+                target_modules=parse_targets(wish, encoder.family),
+                rank=rank,
+                lora_alpha=_tidy(lora_alpha),
+                lora_dropout=lora_dropout,
+                head=one_head,
+                pooling=one_pooling,
+                layers=parse_layers(layers, encoder.n_layers),
+            ),
+        )
+        for wish in wishes
+        for one_head, one_pooling in _open_heads(head, pooling)
+    ]
+    if rank is None and not any(plan.within_budget for plan in plans):
+        raise BudgetError(min(plans, key=lambda plan: plan.trainable_parameters).warnings[0])
+    return _report(encoder, budget, plans)
+
+
+def make_plan(
+    model: Any,
+    n_labels: int,
+    *,
+    budget: int = DEFAULT_BUDGET,
+    method: str = "lora",
+    target_modules: str | Sequence[str] | None = None,
+    rank: int | None = None,
+    lora_alpha: float | None = None,
+    lora_dropout: float = 0.1,
+    head: str | None = None,
+    pooling: str | None = None,
+    layers: str | Sequence[int] = "all",
+) -> Plan:
+    """Return the one plan of a wish, which fits the budget.
+
+    Args are those of `make_plans`, but None means: targets `qv`, the whole head, the first token.
+
+    Raises:
+        ConfigError: As `make_plans`.
+        BudgetError: If the plan is beyond the budget, with the whole sum.
+    """
+    report = make_plans(
+        model,
+        n_labels,
+        budget=budget,
+        method=method,
+        target_modules="qv" if target_modules is None else target_modules,
+        rank=rank,
+        lora_alpha=lora_alpha,
+        lora_dropout=lora_dropout,
+        head="full" if head is None else head,
+        pooling="first" if pooling is None else pooling,
+        layers=layers,
+    )
+    (plan,) = report.candidates
+    if not plan.within_budget:
+        raise BudgetError(plan.warnings[0])
+    return plan
+
+
+def _report(encoder: Encoder, budget: int, plans: Sequence[Plan]) -> PlanReport:
+    """Return the report of ``plans``: most of the budget used first, of equals the one with more targets."""
+
+    def order(plan: Plan) -> tuple[bool, int, int]:
+        used = plan.trainable_parameters if plan.within_budget else -plan.trainable_parameters
+        return not plan.within_budget, -used, -len(plan.trainable_shapes)
+
+    return PlanReport(
+        model=encoder.model,
+        n_labels=encoder.n_labels,
+        base_parameters=size(encoder.classifier.parameters),
+        budget=budget,
+        peft_version=version("peft"),
+        candidates=tuple(sorted(plans, key=order)),
+    )
+
+
+def _open_heads(head: str | None, pooling: str | None) -> list[tuple[str, str]]:
+    """Return the pairs of head and pooling that a wish leaves open.
+
+    >>> _open_heads(None, None)
+    [('full', 'first'), ('output', 'first'), ('full', 'mean')]
+    >>> _open_heads("output", None)
+    [('output', 'first')]
+    """
+    return [
+        (one_head, one_pooling)
+        for one_head, one_pooling in (("full", "first"), ("output", "first"), ("full", "mean"))
+        if head in (None, one_head) and pooling in (None, one_pooling)
+    ]
+
+
+def _tidy(alpha: float | None) -> float | None:
+    """Return a whole number as an integer, as PEFT's config file has it.
+
+    >>> _tidy(6.0), _tidy(0.5)
+    (6, 0.5)
+    """
+    return int(alpha) if alpha is not None and alpha == int(alpha) else alpha
+
+
+def _check(
+    n_labels: int,
+    budget: int,
+    method: str,
+    rank: int | None,
+    lora_alpha: float | None,
+    lora_dropout: float,
+    head: str | None,
+    pooling: str | None,
+) -> None:
+    """Gather what is wrong with the arguments.
+
+    Raises:
+        ConfigError: If anything is, all of it at once.
+    """
+    claims: Mapping[str, bool] = {
+        f"labels={n_labels} is below 2: a classifier has at least 2": n_labels >= 2,
+        f"budget={budget:,} is below 1: give the most parameters that may train": budget >= 1,
+        f"method={method!r} is not known: give one of {', '.join(METHODS)}": method in METHODS,
+        f"rank={rank} is below 1: give at least 1, or none for the largest that fits": rank is None
+        or rank >= 1,
+        f"lora_alpha={lora_alpha} is not above 0: give none for twice the rank": lora_alpha is None
+        or lora_alpha > 0,
+        f"lora_dropout={lora_dropout} is outside 0 (inclusive) to 1 (exclusive)": 0 <= lora_dropout < 1,
+        f"head={head!r} is not known: give one of {', '.join(HEADS)}": head is None or head in HEADS,
+        f"pooling={pooling!r} is not known: give one of {', '.join(POOLINGS)}": pooling is None
+        or pooling in POOLINGS,
+        "head='output' says nothing with pooling='mean', whose head is one linear layer: leave head out, or give "
+        "pooling='first'": (head, pooling) != ("output", "mean"),
+    }
+    if wrong := [claim for claim, holds in claims.items() if not holds]:
+        raise ConfigError("; ".join(wrong) + ".")

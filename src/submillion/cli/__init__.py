@@ -1,0 +1,1 @@
+"""The command `submillion`: flags made from recipe fields, results as tables or JSON."""

@@ -1,0 +1,90 @@
+"""Flags made from recipe fields, so that their help is written once."""
+
+import types
+import typing
+from collections.abc import Callable
+from typing import Any, Literal
+
+import click
+
+from submillion.recipe import Recipe, field_sections
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def recipe_options(*, leave_out: tuple[str, ...] = (), only: tuple[str, ...] | None = None) -> Decorator:
+    """Return a decorator that adds a flag for each recipe field, none of them with a default of its own."""
+    names = [name for name in field_sections() if name not in leave_out and (only is None or name in only)]
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        if only is None or "seed" in only:
+            function = _option("seed", Recipe.model_fields["seed"])(function)
+        for name in reversed(names):
+            section = Recipe.model_fields[field_sections()[name]].default
+            function = _option(name, type(section).model_fields[name])(function)
+        return function
+
+    return decorate
+
+
+def given(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the flags that were given, lists split at their commas."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+class CommaList(click.ParamType):
+    """Values separated by commas."""
+
+    name = "a,b,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Split at commas."""
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+
+class Layers(click.ParamType):
+    """`all`, `last:K`, or block numbers separated by commas."""
+
+    name = "all|last:K|0,1,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Split numbers at commas; leave words as they are."""
+        parts = str(value).split(",")
+        return tuple(int(part) for part in parts) if all(part.strip().isdigit() for part in parts) else value
+
+
+def _option(name: str, field: Any) -> Decorator:
+    flag = "--" + name.replace("_", "-")
+    default = field.default
+    shown = (
+        ""
+        if default is None or default == () or "Default:" in field.description
+        else f"  [default: {default}]"
+    )
+    arguments: dict[str, Any] = {"default": None, "help": field.description + shown}
+    if field.annotation is bool:
+        return click.option(f"{flag}/--no-{flag[2:]}", name, **arguments)
+    flags = (flag, "-r", "--r") if name == "rank" else (flag,)
+    return click.option(*flags, name, type=_click_type(name, field.annotation), **arguments)
+
+
+def _click_type(name: str, annotation: Any) -> Any:
+    """Return how click reads a field of this annotation."""
+    if name == "layers":
+        return Layers()
+    choices = [a for a in _alternatives(annotation) if a is not type(None)]
+    for choice in choices:
+        if typing.get_origin(choice) is Literal:
+            return click.Choice(typing.get_args(choice))
+        if typing.get_origin(choice) is tuple:
+            return CommaList()
+    return choices[0]
+
+
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    is_union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
+    return typing.get_args(annotation) if is_union else (annotation,)

@@ -1,0 +1,63 @@
+"""`submillion predict`."""
+
+import click
+
+from submillion.cli.options import CommaList
+
+
+@click.command(
+    "predict",
+    epilog="Examples:\n\n\b\n"
+    '  submillion predict runs/first --text "Stocks fell on Monday"\n'
+    "  submillion predict runs/first --input new.csv --output labels.csv\n"
+    "  submillion predict runs/first --input hidden.pkl --output submission.csv --format submission",
+)
+@click.argument("run")
+@click.option("--input", "source", help="Rows to label.")
+@click.option("--output", help="Where labels and probabilities go.")
+@click.option("--text", multiple=True, help="A text to label on the terminal; may be repeated.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["csv", "jsonl", "parquet", "submission"]),
+    help="Default: by the ending of --output.",
+)
+@click.option("--text-columns", type=CommaList(), help="Columns joined by a space into the text.")
+@click.option("--encoder", help="The base's folder or hub id, where it now lies elsewhere.")
+@click.option("--json", "as_json", is_flag=True, help="With --text: print JSON.")
+def command(
+    run: str,
+    source: str | None,
+    output: str | None,
+    text: tuple[str, ...],
+    format_: str | None,
+    text_columns: tuple[str, ...] | None,
+    encoder: str | None,
+    as_json: bool,
+) -> None:
+    """Label rows of a file, or texts given here.
+
+    RUN is a run folder, or any PEFT adapter of a text classifier.
+    """
+    if bool(text) == bool(source):
+        raise click.UsageError("give either --input and --output, or --text")
+    if source and not output:
+        raise click.UsageError("--input needs --output")
+    from submillion.cli import show
+    from submillion.prediction import load_predictor
+
+    predictor = load_predictor(run, encoder=encoder)
+    if text:
+        probabilities = predictor.predict_proba(text)
+        answers = [
+            {
+                "text": one,
+                "label": predictor.label_names[int(row.argmax())],
+                "probabilities": dict(zip(predictor.label_names, row.round(4).tolist(), strict=True)),
+            }
+            for one, row in zip(text, probabilities, strict=True)
+        ]
+        show.result(answers, as_json, show.answers)
+        return
+    n_rows = predictor.predict_file(source, str(output), format=format_, text_columns=text_columns)
+    click.echo(f"{n_rows:,} rows labelled -> {output}")

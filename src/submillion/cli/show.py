@@ -1,0 +1,200 @@
+"""Every result as a table on stdout, or as JSON."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+
+def result(value: Any, as_json: bool, table: Callable[[Any], None]) -> None:
+    """Print ``value`` as JSON, or by ``table``."""
+    if as_json:
+        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    else:
+        table(value)
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=110)
+
+
+def _table(title: str, *columns: str) -> Table:
+    """Return an empty table; every column after the first is right-aligned when its name starts with '>'."""
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="bold"
+    )
+    for column in columns:
+        table.add_column(
+            column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold"
+        )
+    return table
+
+
+def percent(figure: dict[str, Any]) -> str:
+    """Return a figure with its interval in percent.
+
+    >>> percent({"value": 0.942, "low": 0.931, "high": 0.951})
+    '94.2 (93.1 to 95.1)'
+    """
+    return f"{100 * figure['value']:.1f} ({100 * figure['low']:.1f} to {100 * figure['high']:.1f})"
+
+
+def plans(report: dict[str, Any]) -> None:
+    """Print a plan's candidates, best first, and what each pattern of the first hits."""
+    console = _console()
+    table = _table(
+        f"{escape(report['model'])}: {report['base_parameters']:,} parameters, {report['n_labels']} labels, "
+        f"budget {report['budget']:,}",
+        "target modules", ">rank", "head", ">adapter", ">head", ">trainable", ">total", ">% of total", "fits",
+    )  # fmt: skip
+    for plan in report["candidates"]:
+        table.add_row(
+            escape(", ".join(plan["target_modules"])),
+            str(plan["rank"]),
+            plan["head"] if plan["pooling"] == "first" else "mean + linear",
+            f"{plan['adapter_parameters']:,}",
+            f"{plan['head_parameters']:,}",
+            f"{plan['trainable_parameters']:,}",
+            f"{plan['total_parameters']:,}",
+            f"{plan['trainable_percent']:.4f}",
+            "yes" if plan["within_budget"] else "no",
+        )
+    console.print(table)
+    if not report["candidates"]:
+        return
+    first = report["candidates"][0]
+    console.print(f"\nmodules hit by the first ({first['method']}, alpha {first['lora_alpha']:g}):")
+    for pattern, names in first["matched_modules"].items():
+        console.print(f"  {escape(pattern)}: {len(names)} ({escape(_shortened(names))})")
+    for warning in first["warnings"]:
+        console.print(f"note: {escape(warning)}")
+
+
+def _shortened(names: list[str]) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]}, ..., {names[-1]}"
+
+
+def run(record: dict[str, Any], folder: str) -> None:
+    """Print what a training came to."""
+    console = _console()
+    plan = record["plan"]
+    if "validation" in record["figures"]:
+        figures = record["figures"]["validation"]
+        _figures_table(console, "validation", figures)
+        console.print(f"note: {figures['optimistic']}. Best epoch: {record['best_epoch']:g}.", soft_wrap=True)
+        _verdicts(console, figures)
+    elif record["cross_validation"]:
+        _cross_validation(console, record["cross_validation"])
+    else:
+        console.print(
+            "no rows were held back, so no figure stands behind this run: evaluate it on labelled rows, "
+            "or train with --cv 5",
+            soft_wrap=True,
+        )
+    console.print(
+        f"{plan['trainable_parameters']:,} of {plan['total_parameters']:,} parameters trained; "
+        f"{record['seconds']['total']:,.0f} s in all, {record['seconds']['training']:,.0f} s of it training"
+    )
+    console.print(f"run folder: {escape(folder)}", soft_wrap=True)
+
+
+def _figures_table(console: Console, rows: str, figures: dict[str, Any]) -> None:
+    """Print adapter and baselines side by side."""
+    table = _table(
+        f"{escape(rows)}: {figures['n']:,} rows, % with 95 % intervals",
+        "",
+        ">accuracy",
+        ">macro F1",
+        ">seconds",
+    )
+    table.add_row("adapter", percent(figures["accuracy"]), percent(figures["macro_f1"]), "", style="bold")
+    for baseline in figures["baselines"]:
+        seconds = baseline.get("fit_seconds")
+        table.add_row(
+            baseline["name"],
+            percent(baseline["accuracy"]),
+            percent(baseline["macro_f1"]),
+            "" if seconds is None else f"{seconds:.1f}",
+        )
+    console.print(table)
+    console.print(f"the intervals cover: {figures['accuracy']['covers']}", style="dim", soft_wrap=True)
+
+
+def _verdicts(console: Console, figures: dict[str, Any]) -> None:
+    for baseline in figures["baselines"]:
+        console.print(f"- {baseline['verdict']['sentence']}", soft_wrap=True)
+    if advice := figures.get("advice"):
+        console.print(advice, style="bold", soft_wrap=True)
+
+
+def _cross_validation(console: Console, figures: dict[str, Any]) -> None:
+    table = _table(
+        f"cross-validation: {figures['folds']} folds over {figures['n']:,} train rows", "", ">accuracy, %"
+    )
+    table.add_row("adapter", percent(figures["accuracy"]), style="bold")
+    for baseline in figures["baselines"]:
+        table.add_row(baseline["name"], percent(baseline["accuracy"]))
+    console.print(table)
+    _verdicts(console, figures)
+
+
+def report(figures: dict[str, Any]) -> None:
+    """Print an evaluation."""
+    console = _console()
+    _figures_table(console, str(figures["data"]), figures)
+    _verdicts(console, figures)
+    table = _table("\nby label, %", "label", ">precision", ">recall", ">F1", ">rows")
+    for row in figures["per_class"]:
+        table.add_row(
+            escape(row["label"]),
+            *(f"{100 * row[key]:.1f}" for key in ("precision", "recall", "f1")),
+            f"{row['support']:,}",
+        )
+    console.print(table)
+    if "against" in figures:
+        console.print(figures["against"]["verdict"]["sentence"], soft_wrap=True)
+    for note in figures["notes"]:
+        console.print(f"note: {escape(note)}", soft_wrap=True)
+    if figures["test_reads"] is not None:
+        reads = figures["test_reads"]
+        console.print(
+            f"these are the run's test rows; their labels were read {len(reads)} time(s): {_purposes(reads)}"
+        )
+    console.print(f"report: {escape(figures['output'])}", soft_wrap=True)
+
+
+def _purposes(reads: list[dict[str, Any]]) -> str:
+    return ", ".join(f"{read['when'][:10]} {escape(read['purpose'])}" for read in reads)
+
+
+def comparison(value: dict[str, Any]) -> None:
+    """Print runs side by side, then a verdict a pair."""
+    console = _console()
+    rows = sorted({name for run in value["runs"] for name in run["accuracy"]})
+    table = _table(
+        "accuracy, % with 95 % intervals", "run", ">trainable", ">seconds", *(f">{name}" for name in rows)
+    )
+    for run in value["runs"]:
+        cells = [percent(run["accuracy"][name]) if name in run["accuracy"] else "-" for name in rows]
+        table.add_row(
+            escape(run["run"]), f"{run['trainable_parameters']:,}", f"{run['seconds']:,.0f}", *cells
+        )
+    console.print(table)
+    for pair in value["comparisons"]:
+        console.print(f"{escape(pair['rows'])}: {escape(pair['verdict']['sentence'])}", soft_wrap=True)
+    for note in value["notes"]:
+        console.print(f"note: {note}", soft_wrap=True)
+
+
+def answers(rows: list[dict[str, Any]]) -> None:
+    """Print texts with their label and its probability."""
+    table = _table("", "label", ">probability", "text")
+    for row in rows:
+        text = row["text"] if len(row["text"]) <= 80 else row["text"][:77] + "..."
+        table.add_row(escape(row["label"]), f"{row['probabilities'][row['label']]:.3f}", escape(text))
+    _console().print(table)

@@ -1,0 +1,52 @@
+"""When two texts count as the same, and what a set of texts is known by."""
+
+import hashlib
+import html
+import unicodedata
+from collections.abc import Iterable
+
+
+def normalise_text(text: str) -> str:
+    r"""Return the form in which two texts are compared; never what a model reads.
+
+    HTML entities are unescaped, then Unicode NFKC, case folding, and runs of white space made one space.
+    Repeated until nothing changes, since one step may lay bare what another acts on (``&amp;lt;``).
+
+    >>> normalise_text("  Fish &amp; CHIPS\n")
+    'fish & chips'
+    """
+    while True:
+        folded = unicodedata.normalize("NFKC", html.unescape(text)).casefold()
+        result = " ".join(unicodedata.normalize("NFKC", folded).split())
+        if result == text:
+            return result
+        text = result
+
+
+def text_hashes(texts: Iterable[str]) -> list[str]:
+    """Return the sha256, in hexadecimal, of each text's normalised form.
+
+    >>> text_hashes(["A  b"]) == text_hashes(["a b"])
+    True
+    """
+    return [_sha256(normalise_text(text)) for text in texts]
+
+
+def split_sha256(texts: Iterable[str]) -> str:
+    """Return the sha256 by which a split is known again, whatever the order of its rows.
+
+    It is taken over the sorted hashes of the normalised texts, so that a text that stands twice counts
+    twice. Empty texts are left out: a reader that needs labels leaves those rows out too.
+
+    >>> split_sha256(["a", "b", " "]) == split_sha256(["B", "a"])
+    True
+    >>> split_sha256(["a", "b", "b"]) == split_sha256(["a", "b"])
+    False
+    """
+    normalised = (normalise_text(text) for text in texts)
+    return _sha256("\n".join(sorted(_sha256(text) for text in normalised if text)))
+
+
+def _sha256(text: str) -> str:
+    # Lone surrogates can stand in JSON strings; they are no valid UTF-8 but must still have a hash.
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

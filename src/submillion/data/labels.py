@@ -1,0 +1,178 @@
+"""Labels as class numbers, in an order that never depends on the order of rows."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from submillion.data.opened import rows_phrase
+from submillion.errors import ConfigError, DataError
+
+Label = str | int
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Class numbers and what they stand for.
+
+    Attributes:
+        codes: Index into ``names`` of each row; int64, shape ``[n_rows]``.
+        names: Name of each class.
+        values: The value that the data holds for each class: integers stay integers.
+    """
+
+    codes: np.ndarray
+    names: tuple[str, ...]
+    values: tuple[Label, ...]
+
+
+def encode_labels(
+    labels: Sequence[Label],
+    known: Sequence[str] | None = None,
+    *,
+    known_values: Sequence[Label] | None = None,
+    declared: tuple[str, ...] | None = None,
+    declared_values: tuple[Label, ...] | None = None,
+    names: Sequence[str] | None = None,
+    source: str = "labels",
+    row_numbers: Sequence[int] | None = None,
+) -> Encoded:
+    """Number the classes.
+
+    Declared names keep their order; integers, and strings that are all integers, sort by number; other
+    strings sort as strings. A mixture of integers and strings that are no integers is taken as strings.
+
+    Args:
+        labels: One label a row.
+        known: Names of the training rows' classes, for a further split; its labels may be names or values.
+        known_values: What the training rows hold for each of them; None: the names.
+        declared: Class names that the source declares, in its order.
+        declared_values: What the source stores for each of them, if not the names.
+        names: The user's names for integer labels, in increasing order of the integers.
+        source: How messages call the source.
+        row_numbers: Zero-based number of each row in the source, for messages.
+
+    Raises:
+        DataError: If a label is unknown, all numbers but not all integers, or there is a single class.
+        ConfigError: If ``names`` do not fit the labels.
+
+    >>> encoded = encode_labels(["10", "9", "10"])
+    >>> encoded.codes.tolist(), encoded.names, encoded.values
+    ([1, 0, 1], ('9', '10'), (9, 10))
+    """
+    rows = range(len(labels)) if row_numbers is None else row_numbers
+    if known is not None:
+        values = tuple(known if known_values is None else known_values)
+        return _encode_as_known(labels, tuple(known), values, source, rows)
+    values, of_row = _distinct_values(labels, source, rows)
+    class_names = tuple(str(value) for value in values)
+    if declared is not None:
+        class_names = declared
+        values = declared if declared_values is None else declared_values
+        of_row = {label: str(label) for label in of_row}
+    if len(of_row) < 2 or len(set(of_row.values())) < 2:
+        only = f"only one class, {next(iter(of_row))!r}" if of_row else "no labels"
+        raise DataError(f"{source}: there is {only}; a classifier needs rows of at least two classes")
+    if names is not None:
+        class_names = _renamed(class_names, values, names, source)
+    position = {value: i for i, value in enumerate(declared if declared is not None else values)}
+    codes = np.fromiter((position[of_row[label]] for label in labels), dtype=np.int64, count=len(labels))
+    return Encoded(codes, class_names, values)
+
+
+def _distinct_values(
+    labels: Sequence[Label], source: str, rows: Sequence[int]
+) -> tuple[tuple[Label, ...], dict[Label, Label]]:
+    """Return the sorted class values, and the value of each distinct label."""
+    distinct = set(labels)
+    integers: dict[Label, Label] = {
+        label: number for label in distinct if (number := _integer(label)) is not None
+    }
+    if len(integers) == len(distinct):
+        return tuple(sorted(set(integers.values()), key=int)), integers
+    if all(_is_number(label) for label in distinct):
+        odd = [row for row, label in zip(rows, labels, strict=True) if _is_fraction(label)]
+        if odd:
+            raise DataError(
+                f"{source}: the labels are numbers, but not all integers ({rows_phrase(odd)}, rows counted from "
+                "1): a regression task. Bin the numbers, or name another column with --label-column"
+            )
+    as_strings: dict[Label, Label] = {label: str(label) for label in distinct}
+    return tuple(sorted(set(as_strings.values()), key=str)), as_strings
+
+
+def _integer(label: Label) -> int | None:
+    """Read an integer in its plain form (``7``, ``-1``, ``7.0``); ``07`` and ``+1`` stay strings."""
+    if isinstance(label, int):
+        return label
+    if re.fullmatch(r"0|-?[1-9][0-9]{0,17}", label):
+        return int(label)
+    if re.fullmatch(r"(0|-?[1-9][0-9]{0,17})\.0", label):
+        return int(label[:-2])
+    return None
+
+
+def _is_number(label: Label) -> bool:
+    return isinstance(label, int) or re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", label) is not None
+
+
+def _is_fraction(label: Label) -> bool:
+    return isinstance(label, str) and float(label) % 1 != 0
+
+
+def _renamed(
+    class_names: tuple[str, ...], values: tuple[Label, ...], names: Sequence[str], source: str
+) -> tuple[str, ...]:
+    names = tuple(names)
+    if names == class_names:
+        return class_names
+    if not all(isinstance(value, int) for value in values):
+        raise ConfigError(
+            f"label_names={list(names)} is only for integer labels; {source} holds names already: "
+            f"{_some(class_names)}"
+        )
+    if len(names) != len(values):
+        raise ConfigError(
+            f"label_names has {len(names)} names, but {source} holds {len(values)} labels: {_some(values)}; "
+            "give one name a label, in increasing order of the labels"
+        )
+    if len(set(names)) < len(names):
+        raise ConfigError(f"label_names={list(names)} holds a name twice; each class needs its own")
+    return names
+
+
+def _encode_as_known(
+    labels: Sequence[Label],
+    names: tuple[str, ...],
+    values: tuple[Label, ...],
+    source: str,
+    rows: Sequence[int],
+) -> Encoded:
+    by_value = {value: i for i, value in enumerate(values)}
+    by_name = {name: i for i, name in enumerate(names)}
+    of_label = {label: _find(label, by_value, by_name) for label in set(labels)}
+    unknown = [(row, label) for row, label in zip(rows, labels, strict=True) if of_label[label] is None]
+    if unknown:
+        kinds = sorted({str(label) for _, label in unknown})
+        stored = "" if tuple(map(str, values)) == names else f", stored as {_some(values)}"
+        raise DataError(
+            f"{source}: unknown label {_some(kinds)} in {rows_phrase([row for row, _ in unknown])} (rows are "
+            f"counted from 1); the training rows have {_some(names)}{stored}. Mend these labels, or add such "
+            "rows to train"
+        )
+    return Encoded(np.array([of_label[label] for label in labels], dtype=np.int64), names, values)
+
+
+def _find(label: Label, by_value: dict[Label, int], by_name: dict[str, int]) -> int | None:
+    for key in (label, _integer(label)):
+        if key is not None and key in by_value:
+            return by_value[key]
+        if isinstance(key, str) and key in by_name:
+            return by_name[key]
+    return by_name.get(str(label))
+
+
+def _some(items: Sequence[Label], most: int = 20) -> str:
+    shown = ", ".join(repr(item) for item in items[:most])
+    return shown + (f", ... ({len(items)} in all)" if len(items) > most else "")

@@ -1,0 +1,261 @@
+"""Train, validation and calibration rows: checked, disjoint, and never touched by test labels."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from submillion.data.carve import Pool, Rows, carve, drawn
+from submillion.data.duplicates import split_sha256, text_hashes
+from submillion.data.labels import Encoded, encode_labels
+from submillion.data.opened import plural
+from submillion.data.read import read_rows
+from submillion.errors import ConfigError, DataError
+
+__all__ = ["Rows", "Splits", "load_splits"]
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The rows of a training, and what was done to get them.
+
+    Attributes:
+        train: Rows that train.
+        validation: Rows that pick the epoch, given or carved; None where there are none.
+        calibration: Rows for the temperature and for estimates; None where there are none.
+        label_names: Name of each class.
+        label_values: What the data holds for each class: integers stay integers.
+        notes: Everything left out, kept back or repaired, counted, one sentence each.
+        test_sha256: By which the test split is known again; None where no test was named.
+        n_left_out: Train rows left out because their text stands in test.
+        fingerprints: Split -> sha256 over its normalised texts.
+    """
+
+    train: Rows
+    validation: Rows | None
+    calibration: Rows | None
+    label_names: tuple[str, ...]
+    label_values: tuple[int | str, ...]
+    notes: tuple[str, ...]
+    test_sha256: str | None
+    n_left_out: int
+    fingerprints: dict[str, str]
+
+    def summary(self) -> dict[str, Any]:
+        """Return each split's rows, rows a class, source and sha256, ready for JSON."""
+        splits = {}
+        for name in ("train", "validation", "calibration"):
+            rows: Rows | None = getattr(self, name)
+            if rows is not None:
+                splits[name] = {
+                    "n_rows": len(rows),
+                    "rows_per_class": dict(zip(self.label_names, self._counts(rows), strict=True)),
+                    "source": rows.source,
+                    "sha256": self.fingerprints[name],
+                }
+        return {
+            "splits": splits,
+            "label_names": list(self.label_names),
+            "label_values": list(self.label_values),
+            "test_sha256": self.test_sha256,
+            "n_left_out": self.n_left_out,
+            "notes": list(self.notes),
+        }
+
+    def _counts(self, rows: Rows) -> list[int]:
+        labels = np.empty(0, dtype=np.int64) if rows.labels is None else rows.labels
+        return [int(n) for n in np.bincount(labels, minlength=len(self.label_names))]
+
+
+def load_splits(
+    train: Any,
+    *,
+    validation: Any = None,
+    test: Any = None,
+    text_columns: Sequence[str] | None = None,
+    label_column: str | None = None,
+    validation_share: float = 0.1,
+    calibration_share: float = 0.05,
+    min_rows_to_split: int = 500,
+    max_rows_per_class: int | None = None,
+    label_names: Sequence[str] | None = None,
+    seed: int = 42,
+) -> Splits:
+    """Read the rows of a training and divide them.
+
+    The test lock: ``test`` is opened without its labels, only to hash its normalised texts, and train and
+    validation rows that share one are left out. Rows are held back by class and by distinct text, so that
+    duplicates never straddle splits; which ones depends on the seed and the texts, not on the order of rows.
+
+    Args:
+        train: Labelled rows; whatever `read_rows` reads.
+        validation: Labelled rows; None carves them from train.
+        test: Rows that train must not share.
+        text_columns: As in `read_rows`, for every source.
+        label_column: As in `read_rows`, for train and validation.
+        validation_share: Share of each class's texts carved out for validation; 0 carves none.
+        calibration_share: Share of each class's texts carved out for calibration; 0 carves none.
+        min_rows_to_split: With fewer rows nothing is carved.
+        max_rows_per_class: Train, before carving, keeps at most this many rows a class.
+        label_names: Names for integer labels, in increasing order of the integers.
+        seed: Decides which rows are drawn.
+
+    Raises:
+        ConfigError: If a share or a number is out of range.
+        DataError: If the sources do not hold what they should.
+    """
+    _check_numbers(validation_share, calibration_share, min_rows_to_split, max_rows_per_class, seed)
+    raw = read_rows(train, text_columns=text_columns, label_column=label_column)
+    encoded = encode_labels(
+        raw.labels or [],
+        declared=raw.label_names,
+        declared_values=raw.label_values,
+        names=label_names,
+        source=raw.source,
+        row_numbers=raw.row_numbers,
+    )
+    notes = list(raw.notes)
+    pool = Pool.of(raw, encoded.codes)
+    given = None
+    if validation is not None:
+        given = _read_validation(validation, text_columns, label_column, encoded, notes)
+    test_sha256, n_left_out = None, 0
+    if test is not None:
+        texts = read_rows(test, text_columns=text_columns, labels="never").texts
+        test_sha256 = split_sha256(texts)
+        pool, given, n_left_out = _decontaminated(pool, given, set(text_hashes(texts)), notes)
+    if given is not None:
+        pool, _ = _without(pool, set(given.hashes), "validation", notes)
+        validation_share = 0.0
+    if max_rows_per_class is not None:
+        pool = _subsampled(pool, max_rows_per_class, seed, notes)
+    _check_pool(pool, encoded.names, notes)
+    shares = {"validation": validation_share, "calibration": calibration_share}
+    parts = carve(pool, encoded.names, shares, min_rows_to_split, seed, notes)
+    if given is not None:
+        parts["validation"] = given
+    rows = {name: part.rows for name, part in parts.items() if len(part.rows)}
+    return Splits(
+        train=rows["train"],
+        validation=rows.get("validation"),
+        calibration=rows.get("calibration"),
+        label_names=encoded.names,
+        label_values=encoded.values,
+        notes=tuple(notes),
+        test_sha256=test_sha256,
+        n_left_out=n_left_out,
+        fingerprints={name: split_sha256(part.texts) for name, part in rows.items()},
+    )
+
+
+def _check_numbers(
+    validation_share: float,
+    calibration_share: float,
+    min_rows_to_split: int,
+    max_rows_per_class: int | None,
+    seed: int,
+) -> None:
+    problems = []
+    for name, share in (("validation_share", validation_share), ("calibration_share", calibration_share)):
+        if not 0 <= share < 1:
+            problems.append(f"{name}={share} must be at least 0 and below 1")
+    if not problems and validation_share + calibration_share >= 1:
+        problems.append(
+            f"validation_share={validation_share} and calibration_share={calibration_share} leave nothing to train "
+            "on; together they must stay below 1"
+        )
+    if min_rows_to_split < 0:
+        problems.append(f"min_rows_to_split={min_rows_to_split} must be at least 0")
+    if max_rows_per_class is not None and max_rows_per_class < 1:
+        problems.append(f"max_rows_per_class={max_rows_per_class} must be at least 1, or left out")
+    if seed < 0:
+        problems.append(f"seed={seed} must be at least 0")
+    if problems:
+        raise ConfigError("; ".join(problems))
+
+
+def _read_validation(
+    source: Any,
+    text_columns: Sequence[str] | None,
+    label_column: str | None,
+    encoded: Encoded,
+    notes: list[str],
+) -> Pool:
+    raw = read_rows(source, text_columns=text_columns, label_column=label_column)
+    codes = encode_labels(
+        raw.labels or [],
+        encoded.names,
+        known_values=encoded.values,
+        source=raw.source,
+        row_numbers=raw.row_numbers,
+    ).codes
+    notes.extend(raw.notes)
+    return Pool.of(raw, codes)
+
+
+def _decontaminated(
+    pool: Pool, given: Pool | None, test_hashes: set[str], notes: list[str]
+) -> tuple[Pool, Pool | None, int]:
+    pool, n_left_out = _without(pool, test_hashes, "test", notes)
+    if given is not None:
+        source = given.rows.source
+        given, _ = _without(given, test_hashes, "test", notes)
+        if not len(given.rows):
+            raise DataError(
+                f"{source}: every validation row stands in test; give other rows, or leave validation out to carve "
+                "them from train"
+            )
+    return pool, given, n_left_out
+
+
+def _without(pool: Pool, hashes: set[str], other: str, notes: list[str]) -> tuple[Pool, int]:
+    kept = np.array([i for i, key in enumerate(pool.hashes) if key not in hashes], dtype=np.int64)
+    n_left_out = len(pool.rows) - len(kept)
+    notes.append(f"{pool.rows.source}: {plural(n_left_out, 'row')} left out whose text stands in {other}.")
+    return pool.take(kept), n_left_out
+
+
+def _subsampled(pool: Pool, most: int, seed: int, notes: list[str]) -> Pool:
+    """Keep at most so many rows a class: distinct texts first, in an order drawn from seed and text."""
+    seen: Counter[str] = Counter()
+    repeat = []
+    for key in pool.hashes:
+        repeat.append(seen[key])
+        seen[key] += 1
+    draw = drawn(pool.hashes, seed, "subsample")
+    order = sorted(range(len(draw)), key=lambda i: (repeat[i], draw[i]))
+    taken: Counter[int] = Counter()
+    kept = []
+    for i in order:
+        label = int(pool.labels[i])
+        if taken[label] < most:
+            taken[label] += 1
+            kept.append(i)
+    notes.append(
+        f"{pool.rows.source}: {len(kept):,} of {plural(len(pool.rows), 'row')} kept, at most {most:,} a class."
+    )
+    return pool.take(np.array(sorted(kept), dtype=np.int64))
+
+
+def _check_pool(pool: Pool, names: tuple[str, ...], notes: list[str]) -> None:
+    """Count duplicates and classes without rows; fewer than two classes cannot train."""
+    source = pool.rows.source
+    present = {int(label) for label in pool.labels}
+    if len(present) < 2:
+        left = ", ".join(repr(names[label]) for label in present) or "none"
+        raise DataError(
+            f"{source}: after leaving out rows shared with test or validation fewer than two classes are left "
+            f"({left}); give train other rows"
+        )
+    if absent := [name for label, name in enumerate(names) if label not in present]:
+        listed = ", ".join(absent[:10]) + (", ..." if len(absent) > 10 else "")
+        notes.append(f"{source}: {len(absent)} of {len(names)} classes have no row to train on: {listed}.")
+    labels_of: dict[str, set[int]] = {}
+    for key, label in zip(pool.hashes, pool.labels, strict=True):
+        labels_of.setdefault(key, set()).add(int(label))
+    if n_repeated := len(pool.rows) - len(labels_of):
+        notes.append(f"{source}: {plural(n_repeated, 'row')} repeat an earlier row's text and are kept.")
+    if n_conflicting := sum(len(labels) > 1 for labels in labels_of.values()):
+        notes.append(f"{source}: {plural(n_conflicting, 'text')} with more than one label, kept as they are.")

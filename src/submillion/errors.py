@@ -1,0 +1,25 @@
+"""The errors a user can cause: one line each, never a traceback.
+
+A message names the thing and the value received, what is allowed, and what to do next. Everything that is
+not a `SubmillionError` is a bug of this package and keeps its traceback.
+"""
+
+
+class SubmillionError(Exception):
+    """Base of every error that a user can cause and mend."""
+
+
+class ConfigError(SubmillionError, ValueError):
+    """A recipe, a flag or an argument does not say what it may say."""
+
+
+class DataError(SubmillionError, ValueError):
+    """A data file or column does not hold what it should; names file, row and column."""
+
+
+class BudgetError(SubmillionError, ValueError):
+    """A plan cannot be made within the budget, or what was built differs from the plan."""
+
+
+class RunError(SubmillionError, OSError):
+    """A run folder is missing, incomplete, in use, or not what the command needs."""

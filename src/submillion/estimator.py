@@ -1,0 +1,111 @@
+"""scikit-learn's interface: `fit`, `predict`, `predict_proba`, `score`, `clone`, `cross_val_score`, `Pipeline`."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from submillion import api
+from submillion.errors import DataError
+from submillion.prediction import Predictor, load_predictor
+from submillion.recipe import DEFAULT_MODEL
+
+
+class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A text classifier inside a budget of trainable parameters, as a scikit-learn estimator.
+
+    Args:
+        model: The encoder: a hub id or a folder.
+        budget: Most parameters that may train, head included.
+        recipe: A YAML file or the name of a recipe that comes with the package; None: the default one.
+        fields: Any other recipe fields, such as ``{"learning_rate": 2e-4}``.
+        output: The run folder to keep; None: a temporary one, gone with the estimator.
+        random_state: Seed of split, shuffle, initialisation and dropout.
+        verbose: Whether progress is shown on stderr.
+
+    Attributes:
+        classes_: The labels, sorted; the columns of `predict_proba` stand in this order.
+        run_: What the run's `run.json` says.
+    """
+
+    def __init__(
+        self,
+        model: str = DEFAULT_MODEL,
+        budget: int = 1_000_000,
+        recipe: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+        output: str | None = None,
+        random_state: int = 42,
+        verbose: bool = False,
+    ):
+        self.model = model
+        self.budget = budget
+        self.recipe = recipe
+        self.fields = fields
+        self.output = output
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Sequence[str], y: Sequence[Any]) -> "TextClassifier":
+        """Train on texts and their labels.
+
+        Args:
+            X: Texts, one a row.
+            y: Labels, strings or integers.
+
+        Raises:
+            DataError: If lengths differ or a label cannot be used.
+            BudgetError: If the plan does not fit.
+        """
+        texts, labels = _texts(X), np.asarray(y)
+        if len(texts) != len(labels):
+            raise DataError(f"X has {len(texts):,} texts and y {len(labels):,} labels: they must be as many")
+        self._folder = None if self.output else tempfile.TemporaryDirectory(prefix="submillion-")
+        output = self.output or f"{self._folder.name}/run"  # type: ignore[union-attr]
+        self.run_ = api.train(
+            list(zip(texts, labels.tolist(), strict=True)),
+            output=output,
+            recipe=self.recipe,
+            quiet=not self.verbose,
+            model=self.model,
+            budget=self.budget,
+            seed=self.random_state,
+            **dict(self.fields or {}),
+        )
+        self._predictor: Predictor = load_predictor(output)
+        self.classes_ = np.unique(labels)
+        names = [str(value) for value in self.run_["data"]["label_values"]]
+        self._columns = [names.index(str(value)) for value in self.classes_]
+        return self
+
+    def predict_proba(self, X: Sequence[str]) -> np.ndarray:
+        """Return probabilities `[n, n_classes]`, columns in the order of `classes_`."""
+        check_is_fitted(self, "classes_")
+        return self._predictor.predict_proba(_texts(X))[:, self._columns]
+
+    def predict(self, X: Sequence[str]) -> np.ndarray:
+        """Return the label of each text `[n]`."""
+        probabilities = self.predict_proba(X)
+        return np.asarray(self.classes_[probabilities.argmax(axis=1)])
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.one_d_array = True
+        return tags
+
+
+def _texts(values: Any) -> list[str]:
+    """Return texts as a list; one column of a table counts as texts."""
+    array = np.asarray(values, dtype=object)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1 or not all(isinstance(text, str) for text in array):
+        raise DataError(
+            f"X must be a sequence of texts, not of shape {array.shape}: pass one column of strings"
+        )
+    return list(array)

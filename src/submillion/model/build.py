@@ -1,0 +1,208 @@
+"""Build the classifier that a plan describes, and refuse anything else."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import transformers
+from torch import nn
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from submillion.budget.plan import Plan
+from submillion.encoders import how_to_get
+from submillion.errors import ConfigError
+from submillion.model.adapter import assert_planned, attach
+
+
+class Classifier(nn.Module):
+    """A frozen encoder with an adapter and a head.
+
+    With `pooling: first`, ``encoder`` is PEFT's sequence-classification model and holds the head. With
+    `pooling: mean`, ``encoder`` is PEFT's wrapping of the bare encoder and ``head`` is one linear layer on the
+    L2-normalised mean of the tokens (Reimers and Gurevych 2019, arXiv:1908.10084, section 3).
+    """
+
+    def __init__(self, encoder: Any, head: nn.Linear | None):
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+
+    @property
+    def config(self) -> Any:
+        """The encoder's transformers config."""
+        return self.encoder.get_base_model().config
+
+    @property
+    def bare_encoder(self) -> Any:
+        """The encoder without a classification head, LoRA layers in place."""
+        model = self.encoder.get_base_model()
+        return model if self.head is not None else getattr(model, model.base_model_prefix)
+
+    @property
+    def last_projection(self) -> nn.Linear:
+        """The trained linear layer that puts out the logits."""
+        if self.head is not None:
+            return self.head
+        classifier = self.encoder.get_base_model().classifier
+        trained = classifier.modules_to_save[classifier.active_adapter]
+        return trained if isinstance(trained, nn.Linear) else trained.out_proj
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        labels: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> SequenceClassifierOutput:
+        """Return logits `[n, n_labels]` and, with labels `[n]`, transformers' own classification loss.
+
+        ``kwargs`` holds the Trainer's ``num_items_in_batch``, by which a loss that is summed over the
+        micro-batches of one step is divided.
+        """
+        if self.head is None:
+            output: SequenceClassifierOutput = self.encoder(
+                input_ids=input_ids, attention_mask=attention_mask, labels=labels, **kwargs
+            )
+            return output
+        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        logits = self.head(mean_of_tokens(hidden, attention_mask))
+        loss = None
+        if labels is not None:
+            model = self.encoder.get_base_model()
+            model.config.num_labels = self.head.out_features
+            model.config.problem_type = "single_label_classification"
+            loss = ForSequenceClassificationLoss(labels, logits, model.config, **kwargs)
+        return SequenceClassifierOutput(loss=loss, logits=logits)
+
+    def score(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return logits `[n, n_labels]` and the pooled embedding under the head `[n, width]`."""
+        if self.head is not None:
+            hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+            pooled = mean_of_tokens(hidden, attention_mask)
+            return self.head(pooled), pooled
+        with _hidden_states_of(self.bare_encoder) as caught:
+            logits = self.encoder(input_ids=input_ids, attention_mask=attention_mask).logits
+        return logits, caught[0][:, 0]
+
+    def embed_frozen(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the frozen encoder's normalised mean of tokens and its first token, both `[n, width]`."""
+        with self.encoder.disable_adapter():
+            hidden = self.bare_encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return mean_of_tokens(hidden, attention_mask), hidden[:, 0]
+
+    def head_input(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor]:
+        """Return what the last projection is given, `[n, width]`."""
+        caught: list[torch.Tensor] = []
+        handle = self.last_projection.register_forward_pre_hook(
+            lambda _module, inputs: caught.append(inputs[0])
+        )
+        try:
+            self(input_ids, attention_mask)
+        finally:
+            handle.remove()
+        return (caught[0],)
+
+
+ForSequenceClassificationLoss = transformers.loss.loss_utils.ForSequenceClassificationLoss
+
+
+def mean_of_tokens(hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+    """Return the L2-normalised mean over the tokens that are no padding, `[n, tokens, width]` to `[n, width]`."""
+    mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
+    mean = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1.0)
+    return nn.functional.normalize(mean, dim=-1)
+
+
+@contextmanager
+def _hidden_states_of(module: nn.Module) -> Iterator[list[torch.Tensor]]:
+    """Catch the last hidden states `[n, tokens, width]` that ``module`` puts out."""
+    caught: list[torch.Tensor] = []
+    handle = module.register_forward_hook(lambda _module, _inputs, output: caught.append(output[0]))
+    try:
+        yield caught
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Silence transformers' loading bars, and its table of weights that start at random: the plan says which do.
+
+    PEFT 0.21 asks for a property that transformers 5.23 has renamed; its deprecation is no news to a user.
+    """
+    logging = transformers.utils.logging
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def load_base(
+    encoder: str, pooling: str, label_names: Sequence[str], base_dropout: float | None = None
+) -> Any:
+    """Load the encoder in fp32, with a fresh classification head where ``pooling`` is ``first``.
+
+    Args:
+        encoder: A folder or hub id.
+        pooling: ``first`` or ``mean``.
+        label_names: One name a label, in order.
+        base_dropout: Overrides the dropout inside the encoder; the head's stays.
+
+    Raises:
+        ConfigError: If the weights are not here, or not safetensors.
+    """
+    n_labels = len(label_names)
+    options: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True, "trust_remote_code": False}
+    if base_dropout is not None:
+        config = transformers.AutoConfig.from_pretrained(encoder, trust_remote_code=False)
+        if getattr(config, "classifier_dropout", None) is None:
+            options["classifier_dropout"] = config.hidden_dropout_prob
+        options |= {"hidden_dropout_prob": base_dropout, "attention_probs_dropout_prob": base_dropout}
+    try:
+        if pooling == "mean":
+            return transformers.AutoModel.from_pretrained(encoder, **options)
+        return transformers.AutoModelForSequenceClassification.from_pretrained(
+            encoder,
+            num_labels=n_labels,
+            id2label=dict(enumerate(label_names)),
+            label2id={name: index for index, name in enumerate(label_names)},
+            problem_type="single_label_classification",
+            **options,
+        )
+    except OSError as error:
+        reason = str(error).strip().split("\n")[0][:200]
+        raise ConfigError(
+            f"the base {encoder!r} has no weights here. {how_to_get(encoder)}. ({reason})"
+        ) from None
+
+
+def build_model(
+    plan: Plan, encoder: str, label_names: Sequence[str], *, seed: int, base_dropout: float | None = None
+) -> Classifier:
+    """Build what ``plan`` says and assert that nothing else trains.
+
+    Raises:
+        BudgetError: If what was built differs from the plan, naming the modules.
+        ConfigError: If the encoder's weights are not here.
+    """
+    with torch.random.fork_rng(devices=[]), quiet_transformers():
+        torch.manual_seed(seed)
+        base = load_base(encoder, plan.pooling, label_names, base_dropout)
+        width = base.config.hidden_size
+        head = nn.Linear(width, len(label_names)) if plan.pooling == "mean" else None
+        model = Classifier(attach(base, plan), head)
+    assert_planned(model, plan, "after build")
+    return model

@@ -1,0 +1,228 @@
+"""Adapters on disk: stock PEFT, so that they load without this package, and load here from anywhere."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from peft import PeftConfig, PeftModel
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from submillion.encoders import load_tokenizer, resolve_encoder
+from submillion.errors import RunError
+from submillion.model.build import Classifier, load_base, quiet_transformers
+from submillion.run import read_json, write_json
+
+WEIGHTS = "adapter_model.safetensors"
+HEAD = "head.safetensors"
+NAMES = "submillion.json"
+
+
+@dataclass(frozen=True)
+class SavedClassifier:
+    """What a folder with an adapter holds.
+
+    Attributes:
+        model: In evaluation mode, nothing of it set to train.
+        tokenizer: The one beside the adapter, else the base's.
+        label_names: One a label, in the order of the logits.
+        label_values: The labels as the training data held them, in the same order.
+        max_length: Where texts are cut, in tokens.
+        encoder: The folder or hub id that the base was loaded from.
+    """
+
+    model: Classifier
+    tokenizer: Any
+    label_names: tuple[str, ...]
+    label_values: tuple[int | str, ...]
+    max_length: int
+    encoder: str
+
+
+def save_adapter(
+    model: Classifier,
+    tokenizer: Any,
+    folder: Path,
+    *,
+    encoder: str,
+    model_name: str,
+    label_names: Sequence[str],
+    label_values: Sequence[int | str],
+    max_length: int,
+) -> None:
+    """Write the adapter, the head, the tokenizer, the names and a README, whole or not at all."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    model.encoder.save_pretrained(str(partial), save_embedding_layers=False)
+    if model.head is not None:
+        tensors = {name: value.detach().contiguous() for name, value in model.head.state_dict().items()}
+        save_file(tensors, partial / HEAD, metadata={"format": "pt"})
+    tokenizer.save_pretrained(str(partial))
+    write_json(
+        partial / NAMES,
+        {
+            "model": model_name,
+            "pooling": "first" if model.head is None else "mean",
+            "label_names": list(label_names),
+            "label_values": list(label_values),
+            "max_length": max_length,
+        },
+    )
+    readme = adapter_readme(encoder, model_name, label_names, max_length, model.head is not None)
+    (partial / "README.md").write_text(readme, encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(partial, folder)
+
+
+def adapter_readme(
+    encoder: str, model_name: str, label_names: Sequence[str], max_length: int, has_mean_pooling: bool
+) -> str:
+    """Return the README of an adapter folder: the lines that load it with transformers and PEFT alone."""
+    names = dict(enumerate(label_names))
+    hub_note = "" if encoder == model_name else f'  # the same encoder on the hub: "{model_name}"'
+    start = [
+        "import torch",
+        "from peft import PeftModel",
+        f"from transformers import {'AutoModel' if has_mean_pooling else 'AutoModelForSequenceClassification'}, AutoTokenizer",
+        *(["from safetensors.torch import load_file"] if has_mean_pooling else []),
+        "",
+        'folder = "."  # this folder',
+        f"encoder = {encoder!r}{hub_note}",
+        f"names = {names!r}",
+    ]
+    if has_mean_pooling:
+        load = [
+            "base = AutoModel.from_pretrained(encoder, dtype=torch.float32)",
+            "model = PeftModel.from_pretrained(base, folder).eval()",
+            f'head = load_file(f"{{folder}}/{HEAD}")',
+        ]
+        apply = [
+            "    hidden = model(**batch).last_hidden_state",
+            '    mask = batch["attention_mask"].unsqueeze(-1)',
+            "    mean = torch.nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1)",
+            '    logits = mean @ head["weight"].T + head["bias"]',
+        ]
+    else:
+        load = [
+            "base = AutoModelForSequenceClassification.from_pretrained(",
+            f"    encoder, num_labels={len(label_names)}, id2label=names, dtype=torch.float32",
+            ")",
+            "model = PeftModel.from_pretrained(base, folder).eval()",
+        ]
+        apply = ["    logits = model(**batch).logits"]
+    code = [
+        *start,
+        *load,
+        "tokenizer = AutoTokenizer.from_pretrained(folder)",
+        "",
+        'texts = ["a text to classify"]',
+        f'batch = tokenizer(texts, truncation=True, max_length={max_length}, padding=True, return_tensors="pt")',
+        "with torch.no_grad():",
+        *apply,
+        "print([names[int(label)] for label in logits.argmax(-1)])",
+    ]
+    return "\n".join(
+        [
+            "# A text classifier: a stock PEFT adapter",
+            "",
+            f"Base: `{model_name}`. Labels: {len(label_names)}. It loads without the package that made it:",
+            "",
+            "```python",
+            *code,
+            "```",
+            "",
+        ]
+    )
+
+
+def load_saved(
+    folder: str | Path, *, encoder: str | None = None, label_names: Sequence[str] | None = None
+) -> SavedClassifier:
+    """Load an adapter folder written here, or by plain Trainer + PEFT.
+
+    Args:
+        folder: Holds `adapter_config.json` and `adapter_model.safetensors`.
+        encoder: The base's folder or hub id, where it is not what the adapter says.
+        label_names: For an adapter that carries none; default: "0", "1", ...
+
+    Raises:
+        RunError: If the folder is not an adapter of a text classifier, or asks for pickled weights.
+        ConfigError: If the base is not here.
+    """
+    path = Path(folder)
+    config = _adapter_config(path)
+    saved = read_json(path / NAMES) if (path / NAMES).is_file() else {}
+    source = resolve_encoder(encoder or _base_of(config, saved))
+    has_head = (path / HEAD).is_file()
+    n_labels = _count_labels(path, has_head)
+    names = tuple(saved.get("label_names") or label_names or (str(index) for index in range(n_labels)))
+    if len(names) != n_labels:
+        raise RunError(f"{path}: the saved head has {n_labels} labels, {len(names)} names were given")
+    with quiet_transformers():
+        base = load_base(source, "mean" if has_head else "first", names)
+        adapted = PeftModel.from_pretrained(base, str(path), is_trainable=False)
+    head = None
+    if has_head:
+        head = nn.Linear(base.config.hidden_size, n_labels)
+        head.load_state_dict(load_file(path / HEAD))
+    model = Classifier(adapted, head)
+    model.requires_grad_(False)
+    tokenizer = load_tokenizer(str(path) if (path / "tokenizer.json").is_file() else source)
+    return SavedClassifier(
+        model=model.eval(),
+        tokenizer=tokenizer,
+        label_names=names,
+        label_values=tuple(saved.get("label_values") or names),
+        max_length=int(saved.get("max_length") or min(tokenizer.model_max_length, 512)),
+        encoder=source,
+    )
+
+
+def _base_of(config: Any, saved: dict[str, Any]) -> str:
+    """Return the base to load: the folder the adapter was made with where it still stands, else the name."""
+    recorded = str(config.base_model_name_or_path)
+    if saved.get("model") and not Path(recorded).is_dir():
+        return str(saved["model"])
+    return recorded
+
+
+def _adapter_config(path: Path) -> Any:
+    """Read the adapter's config, refusing what is no adapter of a classifier."""
+    if not (path / "adapter_config.json").is_file():
+        raise RunError(f"{path} is neither a run folder (run.json) nor a PEFT adapter (adapter_config.json)")
+    if not (path / WEIGHTS).is_file():
+        pickled = (path / "adapter_model.bin").is_file()
+        raise RunError(
+            f"{path} has no {WEIGHTS}"
+            + (
+                ": its weights are pickled (adapter_model.bin), which is not read; save it again as safetensors"
+                if pickled
+                else ""
+            )
+        )
+    try:
+        return PeftConfig.from_pretrained(str(path))
+    except (ValueError, TypeError, KeyError) as error:
+        raise RunError(f"{path}/adapter_config.json cannot be read: {error}") from None
+
+
+def _count_labels(path: Path, has_head: bool) -> int:
+    """Return the number of labels: the rows of the last projection that the folder holds."""
+    file = path / (HEAD if has_head else WEIGHTS)
+    try:
+        with safe_open(file, "pt") as tensors:
+            shapes = {key: tensors.get_slice(key).get_shape() for key in tensors.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"{file} cannot be read: {error}") from None
+    endings = ("weight",) if has_head else ("classifier.weight", "out_proj.weight", "score.weight")
+    for key, shape in shapes.items():
+        if key.endswith(endings) and "lora_" not in key:
+            return int(shape[0])
+    raise RunError(
+        f"{file} holds no head: it is no adapter of a classifier, or its head was not saved "
+        "(task_type SEQ_CLS or modules_to_save saves it)"
+    )

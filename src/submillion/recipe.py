@@ -1,0 +1,308 @@
+"""Recipes: all that a training is asked to do, one frozen model a stage, read from YAML.
+
+The command's flags are made from these fields, so that help text is written once. Precedence: default <
+recipe < flag. A recipe may extend another (`extends: NAME`); names without a path are looked up among the
+recipes that come with the package (`submillion/recipes/*.yaml`).
+"""
+
+import difflib
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from submillion.errors import ConfigError
+
+DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+class Section(BaseModel):
+    """A frozen part of a recipe; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class DataConfig(Section):
+    """What is read, and how its rows are divided."""
+
+    train: str | None = Field(None, description="Labelled rows to train on: a file, a folder or hub:NAME.")
+    validation: str | None = Field(
+        None, description="Labelled rows to choose the epoch by. Default: carved from train."
+    )
+    test: str | None = Field(
+        None, description="Test rows. Only hashed, so that train rows shared with them are left out."
+    )
+    text_columns: tuple[str, ...] | None = Field(
+        None, description="Columns joined by a space into the text. Default: found by their usual names."
+    )
+    label_column: str | None = Field(
+        None, description="Column of the label. Default: found by its usual names."
+    )
+    label_names: tuple[str, ...] | None = Field(
+        None, description="Names for integer labels, in increasing order of the integers."
+    )
+    validation_share: float = Field(
+        0.1, ge=0, lt=1, description="Share of train carved out for validation, from 0 up to below 1."
+    )
+    calibration_share: float = Field(
+        0.05, ge=0, lt=1, description="Share of train carved out for calibration, from 0 up to below 1."
+    )
+    min_rows_to_split: int = Field(
+        500, ge=0, description="Below this many rows nothing is carved: all rows train."
+    )
+    max_rows_per_class: int | None = Field(
+        None, ge=1, description="Train on at most this many rows a class, drawn with the seed."
+    )
+    max_length: int | None = Field(
+        None, ge=4, description="Cut texts at this many tokens. Default: what holds 95 % of the rows."
+    )
+    padding: Literal["longest", "max_length"] = Field(
+        "longest", description="Pad a batch to its longest text, or always to max_length."
+    )
+
+
+class BudgetConfig(Section):
+    """What may train, and where."""
+
+    budget: int = Field(
+        1_000_000, ge=1, description="Most parameters that may train, head included; inclusive."
+    )
+    method: Literal["lora", "rslora"] = Field("lora", description="How the encoder is adapted.")
+    target_modules: str | tuple[str, ...] | None = Field(
+        None,
+        description="What is adapted: q, qv, qkv, attention, all-linear, or name patterns as PEFT matches them.",
+    )
+    rank: int | None = Field(None, ge=1, description="LoRA rank. Default: the largest within the budget.")
+    lora_alpha: float | None = Field(None, gt=0, description="LoRA scale numerator. Default: twice the rank.")
+    lora_dropout: float = Field(
+        0.1, ge=0, lt=1, description="Dropout before LoRA's A matrix, from 0 up to below 1."
+    )
+    head: Literal["full", "output"] | None = Field(
+        None, description="Train every head layer, or only the last projection. With pooling first."
+    )
+    pooling: Literal["first", "mean"] = Field(
+        "mean", description="First token and the model's own head, or mean of tokens and one linear layer."
+    )
+    layers: str | tuple[int, ...] = Field(
+        "all", description="Blocks that are adapted: all, last:K, or numbers from 0 such as 0,1,5."
+    )
+
+
+class ModelConfig(Section):
+    """The encoder, and how its head starts."""
+
+    model: str = Field(DEFAULT_MODEL, description="The encoder: a hub id or a folder.")
+    head_init: Literal["random", "probe"] = Field(
+        "random", description="Start the head at random, or from the linear probe (pooling mean only)."
+    )
+    base_dropout: float | None = Field(
+        None, ge=0, lt=1, description="Dropout inside the frozen encoder. Default: what its config says."
+    )
+
+
+class TrainingConfig(Section):
+    """The optimisation, named as transformers' TrainingArguments names it."""
+
+    num_train_epochs: float | None = Field(
+        None,
+        gt=0,
+        description="Passes over train. Default: by its rows, 12 below 500, 6 below 5,000, else 3.",
+    )
+    learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate of AdamW.")
+    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = Field(
+        "cosine", description="Learning-rate schedule after the warm-up."
+    )
+    warmup_ratio: float = Field(
+        0.06, ge=0, lt=1, description="Share of the steps over which the learning rate rises."
+    )
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled weight decay.")
+    max_grad_norm: float = Field(1.0, ge=0, description="Clip gradients at this norm; 0 never clips.")
+    per_device_train_batch_size: int = Field(16, ge=1, description="Rows a micro-batch.")
+    gradient_accumulation_steps: int = Field(1, ge=1, description="Micro-batches an optimiser step.")
+    per_device_eval_batch_size: int = Field(64, ge=1, description="Rows a batch when nothing is trained.")
+    label_smoothing_factor: float = Field(
+        0.0, ge=0, lt=1, description="Share of the target spread over all labels."
+    )
+    fp16: bool = Field(False, description="Mixed precision on a GPU; without one fp32 is used, and said.")
+    metric_for_best_model: Literal["accuracy", "macro_f1"] = Field(
+        "accuracy", description="What picks the best epoch on validation."
+    )
+    early_stopping_patience: int | None = Field(
+        3, ge=1, description="Stop after this many epochs without a better one. Needs validation."
+    )
+    logging_steps: int = Field(10, ge=1, description="Optimiser steps between two lines of history.jsonl.")
+    save_steps: int | None = Field(
+        None,
+        ge=1,
+        description="Optimiser steps between two checkpoints. Default: 500 and at each epoch's end.",
+    )
+    keep_checkpoints: bool = Field(False, description="Keep checkpoints/ after success.")
+    report_to: tuple[str, ...] = Field(
+        (), description="Trackers that transformers reports to, such as tensorboard or wandb."
+    )
+
+
+class EvaluationConfig(Section):
+    """How results are compared."""
+
+    margin: float = Field(
+        0.5, ge=0, le=100, description="The difference in accuracy that would matter, in points of 100."
+    )
+    cv: int | None = Field(
+        None,
+        ge=2,
+        description="Compare adapter and baselines by this many folds of train. Costs as many trainings.",
+    )
+
+
+class Recipe(Section):
+    """Everything a training is asked to do."""
+
+    seed: int = Field(42, ge=0, lt=2**32, description="Reaches split, shuffle, initialisation and dropout.")
+    data: DataConfig = DataConfig()
+    budget: BudgetConfig = BudgetConfig()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    SECTIONS: ClassVar[tuple[str, ...]] = ("data", "budget", "model", "training", "evaluation")
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that come with the package, sorted."""
+    return sorted(
+        entry.name.removesuffix(".yaml")
+        for entry in (files("submillion") / "recipes").iterdir()
+        if entry.name.endswith(".yaml")
+    )
+
+
+def load_recipe(source: str | Path | Recipe | None = None, **overrides: Any) -> Recipe:
+    """Return the recipe that ``source`` names, with ``overrides`` laid over it.
+
+    Args:
+        source: A YAML file, the name of a recipe that comes with the package, a `Recipe`, or None: the
+            package's default.
+        overrides: Field names of any section, or ``seed``; ``r`` is accepted for ``rank``.
+
+    Raises:
+        ConfigError: If a key is unknown or a value is not allowed; every problem in one message.
+
+    >>> load_recipe(learning_rate=2e-4).training.learning_rate
+    0.0002
+    """
+    where = str(source) if isinstance(source, str | Path) else "arguments"
+    if isinstance(source, Recipe):
+        tree = source.model_dump()
+    else:
+        tree = _read_tree("default" if source is None else source, ())
+    for name, value in overrides.items():
+        section = _section_of("rank" if name == "r" else name)
+        if section is None:
+            tree["seed"] = value
+        else:
+            tree.setdefault(section, {})["rank" if name == "r" else name] = value
+    return _checked(tree, where)
+
+
+def _read_tree(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
+    """Read one YAML recipe and those it extends, as nested mappings."""
+    path = _locate(source)
+    if str(path) in seen:
+        raise ConfigError(f"{source}: recipes extend each other in a circle: {' -> '.join(seen)}")
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{source}: not readable as YAML: {' '.join(str(error).split())}") from None
+    except OSError as error:
+        raise ConfigError(f"{source}: cannot be read: {error.strerror}") from None
+    tree = {} if tree is None else tree
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{source}: a recipe is a mapping of sections, not a {type(tree).__name__}")
+    parent = tree.pop("extends", None)
+    if parent is None:
+        return tree
+    beside = path.parent / f"{parent}.yaml"
+    base = _read_tree(beside if beside.is_file() else parent, (*seen, str(path)))
+    return _laid_over(base, tree)
+
+
+def _locate(source: str | Path) -> Path:
+    """Return the file of a recipe given by path or by name."""
+    path = Path(source)
+    if path.is_file():
+        return path
+    shipped = Path(str(files("submillion") / "recipes" / f"{source}.yaml"))
+    if path.name == str(source) and shipped.is_file():
+        return shipped
+    raise ConfigError(
+        f"recipe={str(source)!r} is neither a file nor one of the recipes that come with the package: "
+        f"{', '.join(recipe_names())}"
+    )
+
+
+def _laid_over(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in top.items():
+        old = merged.get(key)
+        merged[key] = _laid_over(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _section_of(name: str) -> str | None:
+    """Return the section that holds a field, None for the seed."""
+    if name == "seed":
+        return None
+    for section in Recipe.SECTIONS:
+        if name in Recipe.model_fields[section].default.__class__.model_fields:
+            return section
+    raise ConfigError(f"there is no recipe field {name!r}{_nearest(name, field_sections())}")
+
+
+def field_sections() -> dict[str, str]:
+    """Return every recipe field but the seed, with the section that holds it."""
+    return {
+        name: section
+        for section in Recipe.SECTIONS
+        for name in Recipe.model_fields[section].default.__class__.model_fields
+    }
+
+
+def _nearest(name: str, known: Any) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    if not near and (holding := [k for k in known if name and name in k]):
+        near = holding[:1]
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+
+
+def _checked(tree: Mapping[str, Any], where: str) -> Recipe:
+    """Validate nested mappings, gathering every problem."""
+    try:
+        return Recipe.model_validate(_lists_to_tuples(tree))
+    except ValidationError as error:
+        raise ConfigError("\n".join(dict.fromkeys(_sentence(e, where) for e in error.errors()))) from None
+
+
+def _lists_to_tuples(tree: Any) -> Any:
+    if isinstance(tree, Mapping):
+        return {key: _lists_to_tuples(value) for key, value in tree.items()}
+    return tuple(tree) if isinstance(tree, list) else tree
+
+
+def _sentence(problem: Any, where: str) -> str:
+    """Turn one of pydantic's problems into the house's form of error."""
+    location = [str(part) for part in problem["loc"]]
+    section = f"[{location[0]}] " if location[0] in Recipe.SECTIONS and len(location) > 1 else ""
+    key = location[1] if section else location[0]
+    if problem["type"] == "extra_forbidden":
+        if section:
+            known = list(Recipe.model_fields[location[0]].default.__class__.model_fields)
+            return f"{where}: {section}has no key {key!r}{_nearest(key, known)}"
+        held = field_sections().get(key)
+        hint = f"; it belongs in [{held}]" if held else _nearest(key, ["seed", *Recipe.SECTIONS])
+        return f"{where}: a recipe has no section {key!r}{hint}"
+    message = problem["msg"][0].lower() + problem["msg"][1:]
+    return f"{where}: {section}{key}={problem['input']!r}: {message}"

@@ -1,0 +1,173 @@
+"""The run folder: one training, whole or not at all.
+
+Every file is written to a temporary name beside it and renamed, so that a reader sees the old one or the
+new one. `run.json` says `running`, `failed` or `finished`; no command takes a half-written run for a whole
+one.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from submillion.errors import RunError
+
+SCHEMA_VERSION = 1
+
+
+@contextmanager
+def written_atomically(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; rename it to ``path`` when the block ends without error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as indented JSON, whole or not at all."""
+    with written_atomically(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of a run.
+
+    Raises:
+        RunError: If it is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing: the run folder is not whole") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from None
+
+
+class RunFolder:
+    """The paths and the `run.json` of one run."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.adapter = self.path / "adapter"
+        self.baselines = self.path / "baselines"
+        self.history = self.path / "history.jsonl"
+        self.learning_curves = self.path / "learning_curves.png"
+        self.checkpoints = self.path / "checkpoints"
+        self.evaluation = self.path / "evaluation"
+        self.run_json = self.path / "run.json"
+
+    def scores(self, split: str) -> Path:
+        """Return where the scored rows of a split are kept."""
+        return self.path / f"{split}.parquet"
+
+    @property
+    def exists(self) -> bool:
+        """Whether this folder holds a run, whole or not."""
+        return self.run_json.is_file()
+
+    def read(self) -> dict[str, Any]:
+        """Return `run.json`.
+
+        Raises:
+            RunError: If it is missing, damaged or of a newer schema.
+        """
+        if not self.exists:
+            raise RunError(
+                f"{self.path} is not a run folder: it has no run.json. Make one by: submillion train --output {self.path} ..."
+            )
+        record = read_json(self.run_json)
+        version = record.get("schema_version") if isinstance(record, dict) else None
+        if not isinstance(version, int):
+            raise RunError(f"{self.run_json} has no schema_version: it is not a run of submillion")
+        if version > SCHEMA_VERSION:
+            raise RunError(
+                f"{self.run_json} has schema_version {version}, this version of submillion reads up to {SCHEMA_VERSION}: "
+                "pip install --upgrade submillion"
+            )
+        return dict(record)
+
+    def read_finished(self) -> dict[str, Any]:
+        """Return `run.json` of a run that came to its end.
+
+        Raises:
+            RunError: Also if the run is still `running` or has `failed`.
+        """
+        record = self.read()
+        if record["status"] != "finished":
+            raise RunError(
+                f"{self.path} is not a finished run (status: {record['status']}). "
+                f"Go on with it by: submillion train --output {self.path} --resume"
+            )
+        return record
+
+    def update(self, **changes: Any) -> dict[str, Any]:
+        """Lay ``changes`` over `run.json` and return the whole."""
+        record: dict[str, Any] = self.read() if self.exists else {"schema_version": SCHEMA_VERSION}
+        record |= changes
+        write_json(self.run_json, record)
+        return record
+
+    def check_free(self) -> None:
+        """Check that a new run can be made here.
+
+        Raises:
+            RunError: If the folder already holds something.
+        """
+        if self.exists:
+            status = self.read().get("status")
+            hint = (
+                "choose another --output"
+                if status == "finished"
+                else "go on with it by --resume, or choose another --output"
+            )
+            raise RunError(f"{self.path} already holds a run (status: {status}): {hint}")
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise RunError(f"{self.path} exists and is not an empty folder: choose another --output")
+
+    def start(self, **record: Any) -> None:
+        """Make a new run folder, with status `running`.
+
+        Raises:
+            RunError: If the folder already holds something, or cannot be made.
+        """
+        self.check_free()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be made: {error.strerror}") from None
+        self.update(status="running", **record)
+
+    @contextmanager
+    def failure_noted(self) -> Iterator[None]:
+        """Set status `failed` and the reason where the block raises an error."""
+        try:
+            yield
+        except Exception as error:
+            self.update(status="failed", error=f"{type(error).__name__}: {error}")
+            raise
+
+    def finish(self, keep_checkpoints: bool) -> dict[str, Any]:
+        """Set status `finished`, then remove what was only needed to resume."""
+        record = self.update(status="finished", error=None)
+        if not keep_checkpoints:
+            shutil.rmtree(self.checkpoints, ignore_errors=True)
+        return record

@@ -1,0 +1,185 @@
+"""The one pass that turns rows into logits and pooled embeddings.
+
+Prediction, evaluation, the linear probe and every estimate use it. Batches hold rows of like length; memory
+is bounded by one chunk of rows; results stand in the order of the input.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import torch
+from pyarrow import parquet
+
+from submillion.data.tokens import batches_of_like_length, tokenize
+from submillion.errors import RunError
+from submillion.model.build import Classifier
+from submillion.run import written_atomically
+
+CHUNK_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scored rows: ``logits`` `[n, n_labels]` and ``embeddings`` `[n, width]`, both float32."""
+
+    logits: np.ndarray
+    embeddings: np.ndarray
+
+    @property
+    def predictions(self) -> np.ndarray:
+        """The label of the largest logit of each row, `[n]` int64."""
+        return self.logits.argmax(axis=1)
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Softmax of the logits, `[n, n_labels]` float64."""
+        shifted = self.logits.astype(np.float64) - self.logits.max(axis=1, keepdims=True)
+        exponentials = np.exp(shifted)
+        return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+
+def score(
+    model: Classifier,
+    input_ids: Sequence[Sequence[int]],
+    batch_size: int = 64,
+    progress: Callable[[int], None] | None = None,
+) -> Scores:
+    """Score tokenised rows with the adapted model.
+
+    Args:
+        model: What predicts; it is put in evaluation mode and back.
+        input_ids: Token numbers of each row, at least one row.
+        batch_size: Most rows a batch.
+        progress: Called with the number of rows done after each batch.
+    """
+    logits, embeddings = _in_batches(model, model.score, input_ids, batch_size, progress)
+    return Scores(logits, embeddings)
+
+
+def embed_frozen(
+    model: Classifier,
+    input_ids: Sequence[Sequence[int]],
+    batch_size: int = 64,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, np.ndarray]:
+    """Return the frozen encoder's embeddings: ``mean`` (normalised) and ``first``, both `[n, width]` float32."""
+    mean, first = _in_batches(model, model.embed_frozen, input_ids, batch_size, progress)
+    return {"mean": mean, "first": first}
+
+
+def head_inputs(model: Classifier, input_ids: Sequence[Sequence[int]], batch_size: int = 64) -> np.ndarray:
+    """Return what the last projection is given for each row, `[n, width]` float32."""
+    return _in_batches(model, model.head_input, input_ids, batch_size, None)[0]
+
+
+def score_texts(
+    model: Classifier, tokenizer: Any, texts: Sequence[str], max_length: int, batch_size: int = 64
+) -> Iterator[Scores]:
+    """Tokenise and score texts chunk by chunk, in input order."""
+    for start in range(0, len(texts), CHUNK_ROWS):
+        rows = tokenize(tokenizer, texts[start : start + CHUNK_ROWS], max_length)
+        yield score(model, rows.input_ids, batch_size)
+
+
+@torch.inference_mode()
+def _in_batches(
+    model: Classifier,
+    forward: Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, ...]],
+    input_ids: Sequence[Sequence[int]],
+    batch_size: int,
+    progress: Callable[[int], None] | None,
+) -> list[np.ndarray]:
+    """Run ``forward`` over batches of like length and put its results back in row order."""
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    results: list[np.ndarray] = []
+    try:
+        for batch in batches_of_like_length([len(ids) for ids in input_ids], batch_size):
+            padded, mask = pad([input_ids[row] for row in batch], model.config.pad_token_id)
+            values = [value.float().cpu().numpy() for value in forward(padded.to(device), mask.to(device))]
+            if not results:
+                results = [np.empty((len(input_ids), value.shape[1]), np.float32) for value in values]
+            for result, value in zip(results, values, strict=True):
+                result[batch] = value
+            if progress is not None:
+                progress(len(batch))
+    finally:
+        model.train(was_training)
+    if not results:
+        raise ValueError("no rows to score")
+    return results
+
+
+def write_scores(
+    path: Path,
+    row_numbers: np.ndarray,
+    labels: np.ndarray | None,
+    scores: Scores,
+    baseline_predictions: Mapping[str, np.ndarray],
+) -> None:
+    """Keep scored rows as Parquet: row id, label, logits, pooled embedding, each baseline's label."""
+    columns: dict[str, Any] = {"row_id": row_numbers}
+    if labels is not None:
+        columns["label"] = labels
+    columns["logits"] = list(scores.logits)
+    columns["embedding"] = list(scores.embeddings)
+    columns |= {f"baseline_{name}": predictions for name, predictions in baseline_predictions.items()}
+    with written_atomically(path) as temporary:
+        parquet.write_table(pyarrow.table(columns), temporary)
+
+
+@dataclass(frozen=True)
+class ScoredRows:
+    """What `write_scores` kept: labels `[n]` or None, scores, and each baseline's predictions `[n]`."""
+
+    row_numbers: np.ndarray
+    labels: np.ndarray | None
+    scores: Scores
+    baseline_predictions: dict[str, np.ndarray]
+
+
+def read_scores(path: Path) -> ScoredRows:
+    """Read scored rows back.
+
+    Raises:
+        RunError: If the file is missing or damaged.
+    """
+    try:
+        table = parquet.read_table(path)
+    except (OSError, pyarrow.ArrowInvalid) as error:
+        raise RunError(f"{path} cannot be read: {error}") from None
+    matrix = {name: np.stack(table[name].to_numpy()) for name in ("logits", "embedding")}
+    return ScoredRows(
+        row_numbers=table["row_id"].to_numpy(),
+        labels=table["label"].to_numpy() if "label" in table.column_names else None,
+        scores=Scores(matrix["logits"], matrix["embedding"]),
+        baseline_predictions={
+            name.removeprefix("baseline_"): table[name].to_numpy()
+            for name in table.column_names
+            if name.startswith("baseline_")
+        },
+    )
+
+
+def pad(
+    rows: Sequence[Sequence[int]], pad_token_id: int, length: int | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return rows padded on the right and their attention mask, both `[n, length]` int64.
+
+    >>> pad([[5, 6], [7]], 0)
+    (tensor([[5, 6],
+            [7, 0]]), tensor([[1, 1],
+            [1, 0]]))
+    """
+    width = max(len(row) for row in rows) if length is None else length
+    padded = torch.full((len(rows), width), pad_token_id, dtype=torch.int64)
+    mask = torch.zeros((len(rows), width), dtype=torch.int64)
+    for index, row in enumerate(rows):
+        padded[index, : len(row)] = torch.tensor(row, dtype=torch.int64)
+        mask[index, : len(row)] = 1
+    return padded, mask

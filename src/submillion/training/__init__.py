@@ -1,0 +1,1 @@
+"""From a model and splits to a run folder."""

@@ -1,0 +1,103 @@
+"""Fit one adapter: a plan, rows, a folder for checkpoints, and the model that comes out."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from sklearn.metrics import accuracy_score, f1_score, log_loss
+from transformers import EarlyStoppingCallback
+
+from submillion.budget.plan import Plan
+from submillion.model.adapter import assert_planned, freeze_unplanned
+from submillion.model.build import Classifier
+from submillion.recipe import Recipe
+from submillion.scoring import Scores
+from submillion.training.callbacks import History, ProgressBar, SaveWithinEpoch
+from submillion.training.trainer import BudgetTrainer, Collator, TrainRows, fit, training_arguments
+
+SAVE_STEPS = 500
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Tokenised rows with labels: ``input_ids`` of `n` rows and ``labels`` `[n]` int64."""
+
+    input_ids: Sequence[Sequence[int]]
+    labels: np.ndarray
+
+
+def fit_adapter(
+    model: Classifier,
+    plan: Plan,
+    recipe: Recipe,
+    train: Labelled,
+    validation: Labelled | None,
+    folder: Path,
+    console: Console,
+    *,
+    history: Path | None = None,
+    resume: bool = False,
+) -> BudgetTrainer:
+    """Train ``model`` in place, the best epoch loaded at the end where there is validation.
+
+    Args:
+        model: Built by the plan; its head already started.
+        plan: What may train.
+        recipe: With every default resolved.
+        train: Rows to train on.
+        validation: Rows that choose the epoch; None: the last epoch counts.
+        folder: For checkpoints; made where missing.
+        console: Where progress is shown.
+        history: Where logged steps are appended; None: nowhere.
+        resume: Go on from the newest whole checkpoint in ``folder``.
+    """
+    config = recipe.training
+    arguments = training_arguments(config, folder, recipe.seed, validation is not None)
+    batch_rows = config.per_device_train_batch_size * config.gradient_accumulation_steps
+    steps_in_epoch = math.ceil(
+        math.ceil(len(train.input_ids) / config.per_device_train_batch_size)
+        / config.gradient_accumulation_steps
+    )
+    callbacks = [
+        SaveWithinEpoch(config.save_steps or SAVE_STEPS, steps_in_epoch),
+        ProgressBar(batch_rows, console),
+    ]
+    if history is not None:
+        callbacks.append(History(history))
+    if validation is not None and config.early_stopping_patience is not None:
+        callbacks.append(EarlyStoppingCallback(config.early_stopping_patience))
+    pad_length = recipe.data.max_length if recipe.data.padding == "max_length" else None
+    freeze_unplanned(model, plan)  # PEFT's disable_adapter() lets a frozen, saved head train again
+    assert_planned(model, plan, "before training")
+    torch.manual_seed(recipe.seed)
+    trainer = BudgetTrainer(
+        plan=plan,
+        validation=None if validation is None else validation.input_ids,
+        evaluate_scores=None if validation is None else validation_figures(validation.labels),
+        model=model,
+        args=arguments,
+        data_collator=Collator(model.config.pad_token_id, pad_length),
+        train_dataset=TrainRows(train.input_ids, train.labels),
+        eval_dataset=None if validation is None else TrainRows(validation.input_ids, validation.labels),
+        callbacks=callbacks,
+    )
+    fit(trainer, resume)
+    return trainer
+
+
+def validation_figures(labels: np.ndarray) -> Callable[[Scores], dict[str, float]]:
+    """Return the function that turns validation scores into the figures that choose an epoch."""
+
+    def figures(scores: Scores) -> dict[str, float]:
+        predictions = scores.predictions
+        return {
+            "eval_loss": float(log_loss(labels, scores.probabilities, labels=range(scores.logits.shape[1]))),
+            "eval_accuracy": float(accuracy_score(labels, predictions)),
+            "eval_macro_f1": float(f1_score(labels, predictions, average="macro", zero_division=0)),
+        }
+
+    return figures

@@ -1,0 +1,160 @@
+"""All that stands before the first step: checked rows, a plan, tokens, and a recipe without open ends."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from submillion.budget.families import length_limit
+from submillion.budget.plan import Plan, make_plan
+from submillion.data.splits import Rows, Splits, load_splits
+from submillion.data.tokens import TokenRows, choose_max_length, cut, tokenize
+from submillion.encoders import load_config, load_tokenizer, resolve_encoder
+from submillion.errors import ConfigError
+from submillion.recipe import Recipe
+from submillion.training.fit import Labelled
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What is read: a path, `hub:NAME`, or rows in memory, for each split."""
+
+    train: Any
+    validation: Any = None
+    test: Any = None
+
+    def described(self) -> dict[str, str | None]:
+        """Return each source as text for `run.json`."""
+        return {
+            name: None
+            if value is None
+            else str(value)
+            if isinstance(value, str) or hasattr(value, "__fspath__")
+            else f"<{type(value).__name__} in memory>"
+            for name, value in (("train", self.train), ("validation", self.validation), ("test", self.test))
+        }
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that stands before the first step: checked rows, tokens, the plan, the resolved recipe."""
+
+    recipe: Recipe
+    encoder: str
+    tokenizer: Any
+    splits: Splits
+    plan: Plan
+    tokens: dict[str, TokenRows]
+
+    def labelled(self, split: str) -> Labelled | None:
+        """Return a split's tokens with its labels, None where there is no such split."""
+        rows: Rows | None = getattr(self.splits, split)
+        if rows is None:
+            return None
+        assert rows.labels is not None
+        return Labelled(self.tokens[split].input_ids, rows.labels)
+
+
+def prepare(recipe: Recipe, sources: Sources, console: Console) -> Prepared:
+    """Read and check the rows, choose the plan, tokenise; nothing is written yet."""
+    encoder = resolve_encoder(recipe.model.model)
+    data = recipe.data
+    config = load_config(encoder)
+    splits = load_splits(
+        sources.train,
+        validation=sources.validation,
+        test=sources.test,
+        text_columns=data.text_columns,
+        label_column=data.label_column,
+        validation_share=data.validation_share,
+        calibration_share=data.calibration_share,
+        min_rows_to_split=data.min_rows_to_split,
+        max_rows_per_class=data.max_rows_per_class,
+        label_names=data.label_names,
+        seed=recipe.seed,
+    )
+    for note in splits.notes:
+        console.print(note, style="dim", highlight=False, soft_wrap=True, markup=False)
+    budget = recipe.budget
+    plan = make_plan(
+        encoder,
+        len(splits.label_names),
+        budget=budget.budget,
+        method=budget.method,
+        target_modules=budget.target_modules,
+        rank=budget.rank,
+        lora_alpha=budget.lora_alpha,
+        lora_dropout=budget.lora_dropout,
+        head=budget.head,
+        pooling=budget.pooling,
+        layers=budget.layers,
+    )
+    tokenizer = load_tokenizer(encoder)
+    tokens = _tokenize(tokenizer, splits, data.max_length, length_limit(tokenizer, config))
+    resolved = _resolved(recipe, plan, len(splits.train), tokens["train"].max_length)
+    _say_plan(plan, tokens["train"], splits, resolved, console)
+    return Prepared(resolved, encoder, tokenizer, splits, plan, tokens)
+
+
+def _tokenize(tokenizer: Any, splits: Splits, wanted: int | None, limit: int) -> dict[str, TokenRows]:
+    """Tokenise every split once; train chooses where all of them are cut."""
+    if wanted is not None and wanted > limit:
+        raise ConfigError(
+            f"max_length={wanted} is above the {limit} tokens that this encoder takes: lower it"
+        )
+    present = {
+        name: rows
+        for name in ("train", "validation", "calibration")
+        if (rows := getattr(splits, name)) is not None
+    }
+    whole = {name: tokenize(tokenizer, rows.texts, max_length=10**9) for name, rows in present.items()}
+    max_length = wanted or choose_max_length([len(ids) for ids in whole["train"].input_ids], limit)
+    return {name: cut(rows, max_length) for name, rows in whole.items()}
+
+
+def _resolved(recipe: Recipe, plan: Plan, n_rows: int, max_length: int) -> Recipe:
+    """Return the recipe with every default that the data or the plan decided filled in."""
+    epochs = recipe.training.num_train_epochs or (12.0 if n_rows < 500 else 6.0 if n_rows < 5000 else 3.0)
+    return recipe.model_copy(
+        update={
+            "data": recipe.data.model_copy(update={"max_length": max_length}),
+            "budget": recipe.budget.model_copy(
+                update={
+                    "target_modules": tuple(plan.target_modules),
+                    "rank": plan.rank,
+                    "lora_alpha": plan.lora_alpha,
+                    "head": plan.head,
+                }
+            ),
+            "training": recipe.training.model_copy(update={"num_train_epochs": epochs}),
+        }
+    )
+
+
+def _say_plan(plan: Plan, tokens: TokenRows, splits: Splits, recipe: Recipe, console: Console) -> None:
+    """Say what will be trained, on what, and what is cut, before it starts."""
+    share = tokens.n_cut / max(len(tokens), 1)
+    say = partial(console.print, highlight=False, soft_wrap=True, markup=False)
+    say(
+        f"plan: {plan.method} rank {plan.rank} on {', '.join(plan.target_modules)}, pooling {plan.pooling}: "
+        f"{plan.trainable_parameters:,} of {plan.budget:,} trainable parameters"
+    )
+    for warning in plan.warnings:
+        say(f"  note: {warning}")
+    held = ", ".join(
+        f"{len(rows):,} for {name}"
+        for name in ("validation", "calibration")
+        if (rows := getattr(splits, name)) is not None
+    )
+    say(
+        f"rows: {len(splits.train):,} to train on, {held or 'none held back'}; {len(splits.label_names)} labels"
+    )
+    say(f"texts are cut at {tokens.max_length} tokens: {100 * share:.1f} % of the train rows are longer")
+    if recipe.training.fp16 and not torch.cuda.is_available():
+        say("fp16 is asked for and there is no GPU: training runs in fp32")
+    if splits.validation is None:
+        say(
+            "too few rows to hold any back: all of them train, and until `submillion evaluate` sees labelled rows no figure stands behind this run"
+        )

@@ -1,0 +1,243 @@
+"""One training, from a recipe and rows to a run folder."""
+
+import platform
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from submillion.baselines import Baselines, fit_baselines, load_baselines, save_baselines
+from submillion.data.splits import Rows
+from submillion.errors import RunError
+from submillion.model.build import Classifier, build_model
+from submillion.model.saved import save_adapter
+from submillion.recipe import Recipe
+from submillion.run import RunFolder
+from submillion.scoring import embed_frozen, score, write_scores
+from submillion.training.callbacks import read_history
+from submillion.training.checkpoints import complete_checkpoints
+from submillion.training.cross_validation import cross_validate
+from submillion.training.fit import fit_adapter
+from submillion.training.prepare import Prepared, Sources, prepare
+from submillion.training.start import start_from_probe
+from submillion.training.trainer import BudgetTrainer
+
+
+def train_run(
+    recipe: Recipe, sources: Sources, output: str, *, resume: bool, console: Console
+) -> dict[str, Any]:
+    """Train by a recipe into a run folder and return its `run.json`; its figures are for `evaluation` to add.
+
+    Args:
+        recipe: What to do.
+        sources: What to read.
+        output: The run folder; it must not exist or be empty, unless ``resume``.
+        resume: Go on with an interrupted run, to the same adapter.
+        console: Where progress is shown.
+
+    Raises:
+        SubmillionError: Whatever a user can mend: data, recipe, budget or run folder.
+    """
+    folder = RunFolder(output)
+    started = time.monotonic()
+    earlier = _check_output(folder, resume)
+    prepared = prepare(recipe, sources, console)
+    if earlier is None:
+        folder.start(**_first_record(prepared, sources))
+    else:
+        _check_same(earlier, prepared, folder)
+        folder.update(status="running")
+    with folder.failure_noted():
+        record = _train(prepared, folder, resume, console)
+        seconds = record["seconds"] | {"total": round(time.monotonic() - started, 1)}
+        return folder.update(seconds=seconds)
+
+
+def _check_output(folder: RunFolder, resume: bool) -> dict[str, Any] | None:
+    """Return the record of the run to go on with, None for a new one; refuse what cannot be done."""
+    if not resume:
+        folder.check_free()
+        return None
+    if not folder.exists:
+        return None
+    record = folder.read()
+    if record["status"] == "finished":
+        raise RunError(f"{folder.path} is finished: there is nothing to resume")
+    return record
+
+
+def _check_same(earlier: dict[str, Any], prepared: Prepared, folder: RunFolder) -> None:
+    """Refuse to resume with another recipe or other rows than the run began with."""
+    recipe = prepared.recipe.model_dump(mode="json")
+    differing = [
+        f"{section}.{key}"
+        for section in Recipe.SECTIONS
+        for key, value in recipe[section].items()
+        if earlier["recipe"][section].get(key) != value
+    ]
+    if earlier["recipe"]["seed"] != recipe["seed"]:
+        differing.append("seed")
+    if differing:
+        raise RunError(
+            f"{folder.path} was begun with another {', '.join(differing)}: resume it with the same, or choose another --output"
+        )
+    if earlier["data"]["splits"] != prepared.splits.summary():
+        raise RunError(
+            f"{folder.path} was begun on other rows than {prepared.splits.train.source} now holds: choose another --output"
+        )
+
+
+def _first_record(prepared: Prepared, sources: Sources) -> dict[str, Any]:
+    """Return what `run.json` says before training."""
+    tokens, splits = prepared.tokens["train"], prepared.splits
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "recipe": prepared.recipe.model_dump(mode="json"),
+        "encoder": prepared.encoder,
+        "plan": prepared.plan.to_json(),
+        "with": {
+            "versions": {
+                name: version(name)
+                for name in ("submillion", "torch", "transformers", "peft", "scikit-learn", "datasets")
+            },
+            "python": platform.python_version(),
+            "device": "cuda" if torch.cuda.is_available() else "cpu",
+            "threads": torch.get_num_threads(),
+            "machine": platform.machine(),
+            "numerics": "exact",
+            "seed": prepared.recipe.seed,
+        },
+        "data": {
+            "sources": sources.described(),
+            "label_names": list(splits.label_names),
+            "label_values": list(splits.label_values),
+            "splits": splits.summary(),
+            "notes": list(splits.notes),
+            "rows_left_out_shared_with_test": splits.n_left_out,
+            "test_sha256": splits.test_sha256,
+            "max_length": tokens.max_length,
+            "rows_cut": tokens.n_cut,
+            "share_of_rows_cut": round(tokens.n_cut / max(len(tokens), 1), 4),
+        },
+        "test_reads": [],
+    }
+
+
+def _train(prepared: Prepared, folder: RunFolder, resume: bool, console: Console) -> dict[str, Any]:
+    """Fit baselines and adapter, score what was held back, save; return the record so far."""
+    recipe, splits = prepared.recipe, prepared.splits
+    seconds: dict[str, float] = {}
+    train, validation = prepared.labelled("train"), prepared.labelled("validation")
+    assert train is not None
+    with _timed(seconds, "build"):
+        model = build_model(
+            prepared.plan,
+            prepared.encoder,
+            splits.label_names,
+            seed=recipe.seed,
+            base_dropout=recipe.model.base_dropout,
+        )
+    baselines = _baselines(prepared, model, folder, resume, seconds, console)
+    cross_validated = None
+    if recipe.evaluation.cv is not None:
+        with _timed(seconds, "cross_validation"):
+            cross_validated = cross_validate(prepared, recipe.evaluation.cv, console)
+    with _timed(seconds, "training"):
+        trainer = fit_adapter(
+            model,
+            prepared.plan,
+            recipe,
+            train,
+            validation,
+            folder.checkpoints,
+            console,
+            history=folder.history,
+            resume=resume,
+        )
+    with _timed(seconds, "scoring"):
+        _score_held_back(prepared, model, baselines, folder)
+    _save(prepared, model, folder)
+    return folder.update(
+        baselines=baselines.to_json(),
+        cross_validation=cross_validated,
+        best_epoch=_best_epoch(trainer, read_history(folder.history), validation is not None),
+        steps=trainer.state.global_step,
+        seconds={name: round(value, 1) for name, value in seconds.items()},
+    )
+
+
+def _baselines(
+    prepared: Prepared,
+    model: Classifier,
+    folder: RunFolder,
+    resume: bool,
+    seconds: dict[str, float],
+    console: Console,
+) -> Baselines:
+    """Fit and keep the cheap alternatives, and start the head from a probe where the recipe says so."""
+    if resume and folder.baselines.is_dir() and complete_checkpoints(folder.checkpoints):
+        return load_baselines(folder.baselines)
+    train = prepared.labelled("train")
+    assert train is not None
+    recipe, n_labels = prepared.recipe, len(prepared.splits.label_names)
+    with _timed(seconds, "embedding"), console.status("embedding the train rows with the frozen encoder"):
+        embeddings = embed_frozen(model, train.input_ids, recipe.training.per_device_eval_batch_size)
+    with _timed(seconds, "baselines"), console.status("fitting the baselines"):
+        baselines = fit_baselines(
+            prepared.splits.train.texts, train.labels, n_labels, embeddings, recipe.seed
+        )
+        save_baselines(baselines, folder.baselines)
+    if recipe.model.head_init == "probe":
+        start_from_probe(model, train, baselines, recipe)
+    return baselines
+
+
+def _score_held_back(prepared: Prepared, model: Classifier, baselines: Baselines, folder: RunFolder) -> None:
+    """Score validation and calibration, by adapter and baselines, and keep the scored rows."""
+    batch_size = prepared.recipe.training.per_device_eval_batch_size
+    for split in ("validation", "calibration"):
+        rows: Rows | None = getattr(prepared.splits, split)
+        if rows is None:
+            continue
+        input_ids = prepared.tokens[split].input_ids
+        scores = score(model, input_ids, batch_size)
+        predictions = baselines.predict(rows.texts, embed_frozen(model, input_ids, batch_size))
+        write_scores(folder.scores(split), rows.row_numbers, rows.labels, scores, predictions)
+
+
+def _save(prepared: Prepared, model: Classifier, folder: RunFolder) -> None:
+    save_adapter(
+        model,
+        prepared.tokenizer,
+        folder.adapter,
+        encoder=prepared.encoder,
+        model_name=prepared.recipe.model.model,
+        label_names=prepared.splits.label_names,
+        label_values=prepared.splits.label_values,
+        max_length=prepared.tokens["train"].max_length,
+    )
+
+
+def _best_epoch(trainer: BudgetTrainer, history: list[dict[str, Any]], has_validation: bool) -> float | None:
+    """Return the epoch whose weights were kept, None where no validation chose one."""
+    if not has_validation:
+        return None
+    key = f"eval_{trainer.args.metric_for_best_model}"
+    evaluated = [line for line in history if key in line]
+    return float(max(evaluated, key=lambda line: line[key])["epoch"]) if evaluated else None
+
+
+class _timed:
+    """Add the seconds that a block takes to a record."""
+
+    def __init__(self, seconds: dict[str, float], name: str):
+        self.seconds, self.name = seconds, name
+
+    def __enter__(self) -> None:
+        self.started = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds[self.name] = self.seconds.get(self.name, 0.0) + time.monotonic() - self.started

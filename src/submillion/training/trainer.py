@@ -1,0 +1,216 @@
+"""transformers' Trainer, its hooks filled: what is saved, what is scored, in which order rows come."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
+from transformers.trainer_utils import SaveStrategy
+
+from submillion.budget.plan import Plan
+from submillion.errors import RunError
+from submillion.model.adapter import assert_planned
+from submillion.model.build import Classifier, quiet_transformers
+from submillion.recipe import TrainingConfig
+from submillion.run import written_atomically
+from submillion.scoring import Scores, pad, score
+from submillion.training.checkpoints import complete_checkpoints, mark_complete, remove_incomplete, remove_old
+from submillion.training.sampler import SeededSampler
+
+TRAINED = "trained.safetensors"
+BEST = "best.safetensors"
+
+
+class TrainRows(torch.utils.data.Dataset[dict[str, Any]]):
+    """Tokenised rows with their labels, as the Trainer takes them."""
+
+    def __init__(self, input_ids: Sequence[Sequence[int]], labels: np.ndarray):
+        self.input_ids = input_ids
+        self.labels = labels
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        return {"input_ids": self.input_ids[row], "labels": int(self.labels[row])}
+
+
+class Collator:
+    """Put rows into one batch, padded to the longest of them or to a fixed length."""
+
+    def __init__(self, pad_token_id: int, length: int | None):
+        self.pad_token_id = pad_token_id
+        self.length = length
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        """Return ``input_ids``, ``attention_mask`` `[n, length]` and ``labels`` `[n]`."""
+        input_ids, mask = pad([row["input_ids"] for row in rows], self.pad_token_id, self.length)
+        labels = torch.tensor([row["labels"] for row in rows], dtype=torch.int64)
+        return {"input_ids": input_ids, "attention_mask": mask, "labels": labels}
+
+
+class BudgetTrainer(Trainer):
+    """The Trainer, told to save trained parameters only and to score validation by the one scoring pass.
+
+    Args:
+        plan: What may train; asserted after every load.
+        evaluate_scores: Turns validation scores into figures named ``eval_*``; None without validation.
+        validation: Tokenised validation rows; None without.
+        trainer_arguments: Passed on to transformers' Trainer.
+    """
+
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        validation: Sequence[Sequence[int]] | None,
+        evaluate_scores: Callable[[Scores], dict[str, float]] | None,
+        **trainer_arguments: Any,
+    ):
+        self.plan = plan
+        self.validation = validation
+        self.evaluate_scores = evaluate_scores
+        super().__init__(**trainer_arguments)
+        self.remove_callback(transformers.ProgressCallback)
+        self.remove_callback(transformers.PrinterCallback)
+        self.folder = Path(str(self.args.output_dir))
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> SeededSampler:
+        self.sampler = SeededSampler(len(self.train_dataset), int(self.args.seed))
+        return self.sampler
+
+    def _run_epoch(self, *arguments: Any, **named: Any) -> None:
+        self.sampler.set_epoch(named["epoch"])
+        super()._run_epoch(*arguments, **named)
+
+    def evaluate(self, *arguments: Any, **named: Any) -> dict[str, float]:
+        """Score validation and return its figures, logged and handed to the callbacks."""
+        if self.validation is None or self.evaluate_scores is None:
+            return {}
+        scores = score(self.model, self.validation, self.args.per_device_eval_batch_size)
+        metrics = self.evaluate_scores(scores)
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        is_best: bool = super()._determine_best_metric(metrics, trial)
+        if is_best and self.args.should_save:
+            write_trained(self.model, self.folder / BEST)
+        return is_best
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        folder = Path(output_dir or str(self.args.output_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        write_trained(self.model, folder / TRAINED)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        if self.args.should_save:
+            mark_complete(self.folder / f"checkpoint-{self.state.global_step}", self.state.global_step)
+            remove_old(self.folder)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        read_trained(self.model, Path(resume_from_checkpoint) / TRAINED)
+        assert_planned(self.model, self.plan, "after resume")
+
+    def _load_best_model(self) -> None:
+        read_trained(self.model, self.folder / BEST)
+        assert_planned(self.model, self.plan, "after loading the best epoch")
+
+
+def write_trained(model: Classifier, path: Path) -> None:
+    """Write every trained parameter, whole or not at all."""
+    tensors = {
+        name: value.detach().contiguous() for name, value in model.named_parameters() if value.requires_grad
+    }
+    with written_atomically(path) as temporary:
+        save_file(tensors, temporary, metadata={"format": "pt"})
+
+
+@torch.no_grad()
+def read_trained(model: Classifier, path: Path) -> None:
+    """Lay saved trained parameters into the model.
+
+    Raises:
+        RunError: If the file is missing, damaged, or holds other parameters than the model trains.
+    """
+    try:
+        tensors = load_file(path)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from None
+    wanted = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    if set(tensors) != set(wanted):
+        differing = sorted(set(tensors) ^ set(wanted))
+        raise RunError(f"{path} holds other parameters than the plan trains: {', '.join(differing[:5])}")
+    for name, value in wanted.items():
+        value.copy_(tensors[name])
+
+
+def training_arguments(
+    config: TrainingConfig, folder: Path, seed: int, has_validation: bool
+) -> TrainingArguments:
+    """Return transformers' TrainingArguments for a recipe's training section.
+
+    ``warmup_ratio`` becomes v5's fractional ``warmup_steps``; ``fp16`` counts on a GPU only.
+    """
+    best = {"load_best_model_at_end": True, "metric_for_best_model": config.metric_for_best_model}
+    has_gpu = torch.cuda.is_available()
+    return TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=config.num_train_epochs,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type=config.lr_scheduler_type,
+        warmup_steps=config.warmup_ratio,
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_grad_norm,
+        per_device_train_batch_size=config.per_device_train_batch_size,
+        per_device_eval_batch_size=config.per_device_eval_batch_size,
+        gradient_accumulation_steps=config.gradient_accumulation_steps,
+        label_smoothing_factor=config.label_smoothing_factor,
+        fp16=config.fp16 and has_gpu,
+        bf16=False,
+        optim="adamw_torch",
+        logging_steps=config.logging_steps,
+        eval_strategy="epoch" if has_validation else "no",
+        save_strategy=SaveStrategy.EPOCH,
+        greater_is_better=True,
+        restore_callback_states_from_checkpoint=True,
+        seed=seed,
+        report_to=list(config.report_to) or "none",
+        disable_tqdm=True,
+        log_level="error",
+        remove_unused_columns=False,
+        label_names=["labels"],
+        dataloader_pin_memory=has_gpu,
+        **(best if has_validation else {}),
+    )
+
+
+def fit(trainer: BudgetTrainer, resume: bool) -> None:
+    """Train to the end, from the newest whole checkpoint where ``resume`` says so, and load the best epoch."""
+    remove_incomplete(trainer.folder)
+    whole = complete_checkpoints(trainer.folder) if resume else []
+    with quiet_transformers():
+        if whole and _had_ended(whole[-1], trainer):
+            trainer._load_from_checkpoint(str(whole[-1]))
+            if trainer.args.load_best_model_at_end:
+                trainer._load_best_model()
+            return
+        trainer.train(resume_from_checkpoint=str(whole[-1]) if whole else None)
+
+
+def _had_ended(checkpoint: Path, trainer: BudgetTrainer) -> bool:
+    """Whether training was over when this checkpoint was written: the last step, or stopped early."""
+    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    stopping = state.get("stateful_callbacks", {}).get(EarlyStoppingCallback.__name__)
+    if isinstance(stopping, dict):
+        attributes, arguments = stopping["attributes"], stopping["args"]
+        if attributes["early_stopping_patience_counter"] >= arguments["early_stopping_patience"]:
+            return True
+    return bool(state["global_step"] >= state["max_steps"])
