@@ -82,16 +82,23 @@ def how_to_get(model: str) -> str:
 def load_config(encoder: str) -> Any:
     """Return the transformers config of an encoder, without its weights.
 
+    A hub id is looked for in the hub's cache first, then on the hub.
+
     Raises:
         ConfigError: If it is neither a folder nor to be had from the hub or its cache.
     """
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(encoder, trust_remote_code=False)
+        try:
+            return AutoConfig.from_pretrained(encoder, trust_remote_code=False, local_files_only=True)
+        except OSError:
+            if Path(encoder).is_dir():
+                raise
+            return AutoConfig.from_pretrained(encoder, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"model={encoder!r} has no readable config here. {how_to_get(encoder)}. ({_first_line(error)})"
+            f"model={encoder!r}: its config cannot be read ({_first_line(error)}). {_advice(encoder)}."
         ) from None
 
 
@@ -107,13 +114,19 @@ def load_tokenizer(encoder: str) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(encoder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(
-            f"model={encoder!r} has no readable tokenizer here. {how_to_get(encoder)}. ({_first_line(error)})"
+            f"model={encoder!r}: its tokenizer cannot be read ({_first_line(error)}). {_advice(encoder)}."
         ) from None
     if not tokenizer.is_fast:
         raise ConfigError(
             f"model={encoder!r} has no fast tokenizer (tokenizer.json): only those are supported"
         )
     return tokenizer
+
+
+def _advice(encoder: str) -> str:
+    if Path(encoder).is_dir():
+        return "Its folder must hold config.json, with a model_type, and tokenizer.json"
+    return how_to_get(encoder)
 
 
 def _first_line(error: Exception) -> str:

@@ -13,13 +13,13 @@ from pyarrow import parquet
 
 from submillion.budget.plan import make_plan
 from submillion.data.read import stream_rows
+from submillion.data.tokens import tokenize
 from submillion.errors import ConfigError
 from submillion.model.adapter import assert_planned, freeze_unplanned
 from submillion.model.saved import SavedClassifier, load_saved
 from submillion.recipe import Recipe
 from submillion.run import RunFolder, written_atomically
 from submillion.scoring import CHUNK_ROWS, Scores, embed_frozen, score
-from submillion.data.tokens import tokenize
 
 FORMATS = ("csv", "jsonl", "parquet", "submission")
 

@@ -90,12 +90,14 @@ class TestPublishedValues:
 
 
 class TestProperties:
+    @settings(deadline=None)
     @given(n=st.integers(1, 5_000), share=st.floats(0, 1), level=st.sampled_from([0.5, 0.9, 0.95, 0.999]))
     def test_wilson(self, n: int, share: float, level: float) -> None:
         interval = wilson_interval(round(share * n), n, level)
         assert 0 <= interval.low <= interval.value <= interval.high <= 1
         assert interval.low < interval.high
 
+    @settings(deadline=None)
     @given(counts=st.tuples(*[st.integers(0, 60)] * 4).filter(any), level=st.sampled_from([0.5, 0.95, 0.999]))
     def test_paired_difference(self, counts: tuple[int, int, int, int], level: float) -> None:
         a, b = right(*counts)
@@ -104,7 +106,7 @@ class TestProperties:
         assert (forth.low, forth.value, forth.high) == (-back.high, -back.value, -back.low)
         assert forth.value == pytest.approx(a.mean() - b.mean())
 
-    @settings(max_examples=60)
+    @settings(max_examples=60, deadline=None)
     @given(data=st.data(), n_labels=st.integers(2, 6), n=st.integers(1, 40))
     def test_macro_f1(self, data: st.DataObject, n_labels: int, n: int) -> None:
         label = st.lists(st.integers(0, n_labels - 1), min_size=n, max_size=n)
@@ -114,6 +116,7 @@ class TestProperties:
         expected = f1_score(labels, predictions, labels=np.unique(labels), average="macro", zero_division=0)
         assert interval.value == pytest.approx(expected) == macro_f1(labels, predictions, n_labels)
 
+    @settings(deadline=None)
     @given(p_values=st.lists(st.floats(0, 1), max_size=20))
     def test_holm(self, p_values: list[float]) -> None:
         adjusted = holm(p_values)
@@ -121,6 +124,7 @@ class TestProperties:
         assert np.all(adjusted <= 1)
         assert np.all(np.diff(adjusted[np.argsort(p_values, kind="stable")]) >= 0)
 
+    @settings(deadline=None)
     @given(
         counts=st.tuples(*[st.integers(0, 400)] * 4).filter(any), margin=st.sampled_from([0.005, 0.02, 0.1])
     )

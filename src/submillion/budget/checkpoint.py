@@ -72,7 +72,7 @@ def _read_files(single: Path | None, index: Path | None) -> dict[str, Shape | No
             if (index.parent / shard).is_file():
                 held.update(_tensors(index.parent / shard))
         return held
-    except (OSError, ValueError, KeyError, TypeError, struct.error):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error):
         return None  # A damaged file is reported by whoever loads its weights.
 
 

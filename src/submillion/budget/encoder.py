@@ -9,7 +9,7 @@ from typing import Any
 from submillion.budget.checkpoint import random_layers
 from submillion.budget.count import Shape
 from submillion.budget.families import Family, family_of
-from submillion.errors import ConfigError
+from submillion.encoders import load_config
 
 
 @dataclass(frozen=True)
@@ -60,30 +60,6 @@ class Encoder:
     random_layers_source: str
 
 
-def load_config(model: Any) -> Any:
-    """Return the transformers config of ``model``, a hub id or a folder; a config is returned as it is.
-
-    Raises:
-        ConfigError: If no config can be had.
-    """
-    if not isinstance(model, (str, Path)):
-        return model
-    from transformers import AutoConfig
-
-    try:
-        return AutoConfig.from_pretrained(str(model), trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        if Path(model).is_dir():
-            advice = "Its folder must hold the config.json of a transformers encoder, with its model_type."
-        else:
-            advice = (
-                "Give a folder that holds its config.json, or a hub id, with a network or the model in the "
-                "hub's cache (`hf download`)."
-            )
-        raise ConfigError(f"model={str(model)!r}: its config cannot be read ({reason}). {advice}") from error
-
-
 def read_encoder(model: Any, n_labels: int) -> Encoder:
     """Return names and shapes of the encoder of ``model``, from its config alone.
 
@@ -94,7 +70,7 @@ def read_encoder(model: Any, n_labels: int) -> Encoder:
     Raises:
         ConfigError: If no config can be had, or the family is not supported.
     """
-    config = deepcopy(load_config(model))
+    config = deepcopy(load_config(str(model)) if isinstance(model, (str, Path)) else model)
     source = str(model) if isinstance(model, (str, Path)) else config.name_or_path
     family = family_of(config.model_type, source or "a config")
     config.num_labels = n_labels

@@ -85,7 +85,7 @@ def run(record: dict[str, Any], folder: str) -> None:
     plan = record["plan"]
     if "validation" in record["figures"]:
         figures = record["figures"]["validation"]
-        _figures_table(console, "validation", figures)
+        _figures_table(console, "validation", figures, _seconds(record))
         console.print(f"note: {figures['optimistic']}. Best epoch: {record['best_epoch']:g}.", soft_wrap=True)
         _verdicts(console, figures)
     elif record["cross_validation"]:
@@ -103,24 +103,26 @@ def run(record: dict[str, Any], folder: str) -> None:
     console.print(f"run folder: {escape(folder)}", soft_wrap=True)
 
 
-def _figures_table(console: Console, rows: str, figures: dict[str, Any]) -> None:
+def _seconds(record: dict[str, Any]) -> dict[str, float]:
+    """Return what adapter and baselines cost to fit; a probe needs the embeddings of the frozen encoder too."""
+    fitted = {name: member["fit_seconds"] for name, member in record["baselines"]["members"].items()}
+    embedding = record["seconds"].get("embedding", 0.0)
+    probes = {name: seconds + embedding for name, seconds in fitted.items() if name.startswith("probe")}
+    return {"adapter": record["seconds"]["training"], **fitted, **probes}
+
+
+def _figures_table(
+    console: Console, rows: str, figures: dict[str, Any], seconds: dict[str, float] | None = None
+) -> None:
     """Print adapter and baselines side by side."""
+    costs = [">seconds to fit"] if seconds else []
     table = _table(
-        f"{escape(rows)}: {figures['n']:,} rows, % with 95 % intervals",
-        "",
-        ">accuracy",
-        ">macro F1",
-        ">seconds",
+        f"{escape(rows)}: {figures['n']:,} rows, % with 95 % intervals", "", ">accuracy", ">macro F1", *costs
     )
-    table.add_row("adapter", percent(figures["accuracy"]), percent(figures["macro_f1"]), "", style="bold")
-    for baseline in figures["baselines"]:
-        seconds = baseline.get("fit_seconds")
-        table.add_row(
-            baseline["name"],
-            percent(baseline["accuracy"]),
-            percent(baseline["macro_f1"]),
-            "" if seconds is None else f"{seconds:.1f}",
-        )
+    for each in ({"name": "adapter", **figures}, *figures["baselines"]):
+        cost = [f"{seconds[each['name']]:,.1f}"] if seconds else []
+        style = "bold" if each["name"] == "adapter" else None
+        table.add_row(each["name"], percent(each["accuracy"]), percent(each["macro_f1"]), *cost, style=style)
     console.print(table)
     console.print(f"the intervals cover: {figures['accuracy']['covers']}", style="dim", soft_wrap=True)
 

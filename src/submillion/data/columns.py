@@ -182,7 +182,7 @@ def _strings(column: str, cells: list[Any], row_numbers: Sequence[int], source: 
             f"{source}: column {column!r} holds {_listed(odd)} in {rows_phrase(rows)} {_ROWS_FROM_ONE}; "
             "a text is one string: join the parts, or name another column with --text-columns"
         )
-    return ["" if _is_missing(cell) else str(cell) for cell in cells]
+    return ["" if is_missing(cell) else str(cell) for cell in cells]
 
 
 def clean_labels(
@@ -264,7 +264,7 @@ def _sorted_out(
     for row, cell in zip(row_numbers, cells, strict=True):
         if hasattr(cell, "__len__") and not isinstance(cell, str | bytes):
             bad["list"].append(row)
-        elif isinstance(cell, str) or _is_missing(cell):
+        elif isinstance(cell, str) or is_missing(cell):
             continue
         elif not _is_scalar(type(cell)) or not hasattr(cell, "__index__"):
             try:
@@ -281,7 +281,7 @@ def _label(cell: Any, names: tuple[str, ...] | None, missing: frozenset[str]) ->
     if isinstance(cell, str):
         label = cell.strip()
         return None if label in missing else label
-    if _is_missing(cell):
+    if is_missing(cell):
         return None
     if type(cell).__name__ in ("bool", "bool_"):  # Python's and numpy's
         return str(cell)
@@ -298,7 +298,7 @@ def _outside(labels: Sequence[str | int], row_numbers: Sequence[int], names: tup
     return [r for r, label in zip(row_numbers, labels, strict=True) if label not in known]
 
 
-def _is_missing(cell: Any) -> bool:
+def is_missing(cell: Any) -> bool:
     """Whether a cell is null: None, NaN, NaT or pandas' NA (the only ones unequal to themselves)."""
     if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
         return True

@@ -1,10 +1,12 @@
 """CSV, TSV, Orange's ``.tab`` and the official headerless AG News form, parsed by pyarrow."""
 
 import csv
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from submillion.data.columns import LABEL_NAMES, TEXT_NAMES, TITLE_NAMES, LabelNeed
 from submillion.data.opened import Columns, Opened, plural, rows_phrase
@@ -12,8 +14,8 @@ from submillion.errors import DataError
 
 AG_NEWS_COLUMNS = ("class", "title", "description")
 
-# One row must fit into a block; a text of more than 16 MiB is refused with a message.
-_BLOCK_BYTES = 1 << 24
+# One row must fit into a block; a text of more than 4 MiB is refused with a message.
+_BLOCK_BYTES = 1 << 22
 _PLAIN_QUOTES = "quotes are read as plain characters, since {n} hold one that is never closed."
 _ORANGE_TYPES = frozenset(
     ["continuous", "c", "numeric", "n", "discrete", "d", "string", "s", "text", "time", "t", "basket"]
@@ -60,6 +62,10 @@ def open_delimited(path: Path, delimiter: str, *, labels: LabelNeed, is_orange: 
     records = _first_records(path, delimiter, has_quotes=not n_odd)
     if not records or not any(field.strip() for field in records[0]):
         raise DataError(f"{path}: the file is empty; it needs a header line with column names, then rows")
+    if any("\udc80" <= char <= "\udcff" for name in records[0] for char in name):
+        raise DataError(undecodable(path))
+    if any("\0" in name for name in records[0]):
+        raise DataError(f"{path}: not UTF-8: zero bytes in the first line, as in UTF-16. Save it as UTF-8")
     if is_orange:
         form = _orange_form(records)
     elif _is_ag_news(path, records[0], labels):
@@ -75,7 +81,8 @@ def open_delimited(path: Path, delimiter: str, *, labels: LabelNeed, is_orange: 
         _check_delimiter(path, form.names)
 
     def read(columns: Sequence[str], chunk_rows: int) -> Iterator[Columns]:
-        return _read(path, delimiter, form, columns, chunk_rows)
+        has_rows = len(records) > form.n_skipped + form.has_header
+        return _read(path, delimiter, form, columns, chunk_rows) if has_rows else iter(())
 
     declared = {form.label_hint: form.label_names} if form.label_hint and form.label_names else {}
     return Opened(
@@ -101,7 +108,7 @@ def _lines_with_odd_quotes(path: Path) -> int:
     with path.open("rb") as file:
         n_tabs = file.readline().count(b"\t")
         for line in file:
-            if line.strip(b"\r\n") and line.count(b"\t") != n_tabs:
+            if not n_tabs or (line.strip(b"\r\n") and line.count(b"\t") != n_tabs):
                 return 0
             n_odd += line.count(b'"') % 2
     return n_odd
@@ -119,17 +126,23 @@ def _check_delimiter(path: Path, names: tuple[str, ...]) -> None:
             )
 
 
-def _first_records(path: Path, delimiter: str, has_quotes: bool, most: int = 4) -> list[list[str]]:
-    """Return the fields of the first lines, blank ones as an empty list."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            quoting = csv.QUOTE_MINIMAL if has_quotes else csv.QUOTE_NONE
-            reader = csv.reader(lines, delimiter=delimiter, quoting=quoting)
-            return [record for record, _ in zip(reader, range(most), strict=False)]
-    except UnicodeDecodeError:
-        raise DataError(undecodable(path)) from None
-    except csv.Error as error:
-        raise DataError(f"{path}: the first lines cannot be split into columns: {error}") from None
+def _first_records(path: Path, delimiter: str, has_quotes: bool, most: int = 6) -> list[list[str]]:
+    """Return the fields of the first lines, blank ones as an empty list.
+
+    Bytes that are no UTF-8 pass here: they may stand in a column that is never read.
+    """
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if has_quotes else csv.QUOTE_NONE
+    records: list[list[str]] = []
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+        try:
+            for record in itertools.islice(csv.reader(lines, delimiter=delimiter, quoting=quoting), most):
+                records.append(record)
+        except csv.Error as error:
+            # The csv module refuses a field of more than 128 KiB; in a row that is no error here.
+            if not records:
+                raise DataError(f"{path}: the first line cannot be split into columns: {error}") from None
+            records.append(["a row"])
+    return records
 
 
 def _is_ag_news(path: Path, first: list[str], labels: LabelNeed) -> bool:

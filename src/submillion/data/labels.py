@@ -45,7 +45,9 @@ def encode_labels(
 
     Args:
         labels: One label a row.
-        known: Names of the training rows' classes, for a further split; its labels may be names or values.
+        known: Names of the training rows' classes, for a further split; its labels may be names or values:
+            values where each of them is one, names where each of them is one. Where ``declared`` is given
+            they are names (a star rating's names ``1`` to ``5`` may have the values 0 to 4).
         known_values: What the training rows hold for each of them; None: the names.
         declared: Class names that the source declares, in its order.
         declared_values: What the source stores for each of them, if not the names.
@@ -54,7 +56,8 @@ def encode_labels(
         row_numbers: Zero-based number of each row in the source, for messages.
 
     Raises:
-        DataError: If a label is unknown, all numbers but not all integers, or there is a single class.
+        DataError: If a label is unknown or may mean two classes, if labels are all numbers but not all
+            integers, or there is a single class.
         ConfigError: If ``names`` do not fit the labels.
 
     >>> encoded = encode_labels(["10", "9", "10"])
@@ -64,13 +67,13 @@ def encode_labels(
     rows = range(len(labels)) if row_numbers is None else row_numbers
     if known is not None:
         values = tuple(known if known_values is None else known_values)
-        return _encode_as_known(labels, tuple(known), values, source, rows)
-    values, of_row = _distinct_values(labels, source, rows)
-    class_names = tuple(str(value) for value in values)
-    if declared is not None:
-        class_names = declared
-        values = declared if declared_values is None else declared_values
-        of_row = {label: str(label) for label in of_row}
+        return _encode_as_known(labels, tuple(known), values, source, rows, declared is not None)
+    if declared is None:
+        values, of_row = _distinct_values(labels, source, rows)
+        class_names = tuple(str(value) for value in values)
+    else:
+        values, class_names = declared if declared_values is None else declared_values, declared
+        of_row = {label: str(label) for label in set(labels)}
     if len(of_row) < 2 or len(set(of_row.values())) < 2:
         only = f"only one class, {next(iter(of_row))!r}" if of_row else "no labels"
         raise DataError(f"{source}: there is {only}; a classifier needs rows of at least two classes")
@@ -148,10 +151,19 @@ def _encode_as_known(
     values: tuple[Label, ...],
     source: str,
     rows: Sequence[int],
+    are_names: bool,
 ) -> Encoded:
-    by_value = {value: i for i, value in enumerate(values)}
-    by_name = {name: i for i, name in enumerate(names)}
-    of_label = {label: _find(label, by_value, by_name) for label in set(labels)}
+    as_values, as_names = _readings(set(labels), names, values)
+    all_values, all_names = None not in as_values.values(), None not in as_names.values()
+    odd = sorted(str(label) for label in as_values if as_values[label] != as_names[label])
+    if odd and all_values and all_names and not are_names:
+        raise DataError(
+            f"{source}: label {_some(odd)} may be a name or a stored value, and means another class as each: the "
+            f"training rows have {_some(names)}, stored as {_some(values)}. Write names that are no numbers"
+        )
+    read_as_names = are_names or (all_names and not all_values)
+    first, second = (as_names, as_values) if read_as_names else (as_values, as_names)
+    of_label = {label: second[label] if code is None else code for label, code in first.items()}
     unknown = [(row, label) for row, label in zip(rows, labels, strict=True) if of_label[label] is None]
     if unknown:
         kinds = sorted({str(label) for _, label in unknown})
@@ -164,13 +176,19 @@ def _encode_as_known(
     return Encoded(np.array([of_label[label] for label in labels], dtype=np.int64), names, values)
 
 
-def _find(label: Label, by_value: dict[Label, int], by_name: dict[str, int]) -> int | None:
-    for key in (label, _integer(label)):
-        if key is not None and key in by_value:
-            return by_value[key]
-        if isinstance(key, str) and key in by_name:
-            return by_name[key]
-    return by_name.get(str(label))
+def _readings(
+    distinct: set[Label], names: tuple[str, ...], values: tuple[Label, ...]
+) -> tuple[dict[Label, int | None], dict[Label, int | None]]:
+    """Return the class of each label, read as a stored value and read as a name."""
+    by_name: dict[Label, int] = {name: i for i, name in enumerate(names)}
+    by_value: dict[Label, int] = {value: i for i, value in enumerate(values)}
+
+    def as_value(label: Label) -> int | None:
+        number = _integer(label)
+        plain = by_value.get(label, by_value.get(str(label)))
+        return by_value.get(number) if plain is None and number is not None else plain
+
+    return {x: as_value(x) for x in distinct}, {x: by_name.get(str(x)) for x in distinct}
 
 
 def _some(items: Sequence[Label], most: int = 20) -> str:

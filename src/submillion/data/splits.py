@@ -188,6 +188,7 @@ def _read_validation(
         raw.labels or [],
         encoded.names,
         known_values=encoded.values,
+        declared=raw.label_names,
         source=raw.source,
         row_numbers=raw.row_numbers,
     ).codes

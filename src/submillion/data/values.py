@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from submillion.data.columns import LabelNeed
+from submillion.data.columns import LabelNeed, is_missing
 from submillion.data.files import in_columns
 from submillion.data.opened import Columns, Opened
 from submillion.errors import DataError
@@ -80,7 +80,7 @@ def _open_mapping(source: Mapping[Any, Any]) -> Opened:
 def _open_list(source: Sequence[Any], labels: LabelNeed) -> Opened:
     if not source:
         raise DataError("list: it holds no rows")
-    if all(isinstance(item, str) or item is None for item in source):
+    if all(isinstance(item, str) or is_missing(item) for item in source):
         if labels == "required":
             raise DataError("list: it holds texts alone, and labels are needed; give (text, label) pairs")
         return _open_columns({"text": list(source)}, "list", text_hint=("text",))

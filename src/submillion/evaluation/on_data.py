@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from submillion.baselines import load_baselines
 from submillion.data import RawRows, encode_labels, read_rows
 from submillion.data.duplicates import split_sha256
@@ -62,12 +64,12 @@ def evaluate_run(
     report = evaluate_labelled(
         labels, scores.logits, names, predictions, margin=margin, seed=record["recipe"]["seed"]
     ).to_json()
-    report = {"run": str(run), "data": rows.source, **report, "notes": [*rows.notes]}
+    report = {"run": str(run), "data": rows.source, **report, "notes": [*report["notes"], *rows.notes]}
     if against is not None and other is not None:
         theirs = _labels_of(load_predictor(against), rows)
         verdict = compare(
             scores.predictions == labels,
-            theirs == [names[label] for label in labels],
+            theirs == np.asarray([names[label] for label in labels]),
             margin=margin,
             names=(str(run), str(against)),
         )
@@ -80,9 +82,7 @@ def evaluate_run(
     return report | {"output": str(destination)}
 
 
-def _labels_of(predictor: Predictor, rows: RawRows) -> Any:
-    import numpy as np
-
+def _labels_of(predictor: Predictor, rows: RawRows) -> np.ndarray:
     return np.asarray(predictor.predict(rows.texts))
 
 

@@ -1,6 +1,5 @@
 """Build the classifier that a plan describes, and refuse anything else."""
 
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -8,12 +7,13 @@ from typing import Any
 import torch
 import transformers
 from torch import nn
+from transformers.loss.loss_utils import ForSequenceClassificationLoss
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from submillion.budget.plan import Plan
 from submillion.encoders import how_to_get
 from submillion.errors import ConfigError
-from submillion.model.adapter import assert_planned, attach
+from submillion.model.adapter import assert_planned, attach, quiet_peft
 
 
 class Classifier(nn.Module):
@@ -109,9 +109,6 @@ class Classifier(nn.Module):
         return (caught[0],)
 
 
-ForSequenceClassificationLoss = transformers.loss.loss_utils.ForSequenceClassificationLoss
-
-
 def mean_of_tokens(hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
     """Return the L2-normalised mean over the tokens that are no padding, `[n, tokens, width]` to `[n, width]`."""
     mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
@@ -132,17 +129,13 @@ def _hidden_states_of(module: nn.Module) -> Iterator[list[torch.Tensor]]:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Silence transformers' loading bars, and its table of weights that start at random: the plan says which do.
-
-    PEFT 0.21 asks for a property that transformers 5.23 has renamed; its deprecation is no news to a user.
-    """
+    """Silence transformers' loading bars, and its table of weights that start at random: the plan says which do."""
     logging = transformers.utils.logging
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        with quiet_peft():
             yield
     finally:
         logging.set_verbosity(verbosity)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -76,7 +77,13 @@ def prepare(recipe: Recipe, sources: Sources, console: Console) -> Prepared:
         seed=recipe.seed,
     )
     for note in splits.notes:
-        console.print(note, style="dim", highlight=False, soft_wrap=True, markup=False)
+        console.print(
+            note.replace(splits.train.source, Path(splits.train.source).name),
+            style="dim",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
     budget = recipe.budget
     plan = make_plan(
         encoder,

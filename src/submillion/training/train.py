@@ -25,6 +25,9 @@ from submillion.training.prepare import Prepared, Sources, prepare
 from submillion.training.start import start_from_probe
 from submillion.training.trainer import BudgetTrainer
 
+SOURCE_KEYS = {("data", name) for name in ("train", "validation", "test")}
+"""Where rows lie may change between a run and its resumption; what they are is compared by their sha256."""
+
 
 def train_run(
     recipe: Recipe, sources: Sources, output: str, *, resume: bool, console: Console
@@ -76,7 +79,7 @@ def _check_same(earlier: dict[str, Any], prepared: Prepared, folder: RunFolder) 
         f"{section}.{key}"
         for section in Recipe.SECTIONS
         for key, value in recipe[section].items()
-        if earlier["recipe"][section].get(key) != value
+        if (section, key) not in SOURCE_KEYS and earlier["recipe"][section].get(key) != value
     ]
     if earlier["recipe"]["seed"] != recipe["seed"]:
         differing.append("seed")
@@ -84,7 +87,7 @@ def _check_same(earlier: dict[str, Any], prepared: Prepared, folder: RunFolder) 
         raise RunError(
             f"{folder.path} was begun with another {', '.join(differing)}: resume it with the same, or choose another --output"
         )
-    if earlier["data"]["splits"] != prepared.splits.summary():
+    if earlier["data"]["splits"] != prepared.splits.summary()["splits"]:
         raise RunError(
             f"{folder.path} was begun on other rows than {prepared.splits.train.source} now holds: choose another --output"
         )
@@ -112,12 +115,7 @@ def _first_record(prepared: Prepared, sources: Sources) -> dict[str, Any]:
         },
         "data": {
             "sources": sources.described(),
-            "label_names": list(splits.label_names),
-            "label_values": list(splits.label_values),
-            "splits": splits.summary(),
-            "notes": list(splits.notes),
-            "rows_left_out_shared_with_test": splits.n_left_out,
-            "test_sha256": splits.test_sha256,
+            **splits.summary(),
             "max_length": tokens.max_length,
             "rows_cut": tokens.n_cut,
             "share_of_rows_cut": round(tokens.n_cut / max(len(tokens), 1), 4),
@@ -160,11 +158,12 @@ def _train(prepared: Prepared, folder: RunFolder, resume: bool, console: Console
     with _timed(seconds, "scoring"):
         _score_held_back(prepared, model, baselines, folder)
     _save(prepared, model, folder)
+    history = read_history(folder.history)
     return folder.update(
         baselines=baselines.to_json(),
         cross_validation=cross_validated,
-        best_epoch=_best_epoch(trainer, read_history(folder.history), validation is not None),
-        steps=trainer.state.global_step,
+        best_epoch=_best_epoch(trainer, history, validation is not None),
+        steps=max((line["step"] for line in history), default=0),
         seconds={name: round(value, 1) for name, value in seconds.items()},
     )
 

@@ -119,7 +119,13 @@ class BudgetTrainer(Trainer):
         read_trained(self.model, Path(resume_from_checkpoint) / TRAINED)
         assert_planned(self.model, self.plan, "after resume")
 
-    def _load_best_model(self) -> None:
+    def load_best_epoch(self) -> None:
+        """Lay the best epoch's trained parameters into the model; without validation, keep the last ones.
+
+        The Trainer's own way counts on the best checkpoint's folder, which may be gone; this file is not.
+        """
+        if self.validation is None:
+            return
         read_trained(self.model, self.folder / BEST)
         assert_planned(self.model, self.plan, "after loading the best epoch")
 
@@ -159,7 +165,6 @@ def training_arguments(
 
     ``warmup_ratio`` becomes v5's fractional ``warmup_steps``; ``fp16`` counts on a GPU only.
     """
-    best = {"load_best_model_at_end": True, "metric_for_best_model": config.metric_for_best_model}
     has_gpu = torch.cuda.is_available()
     return TrainingArguments(
         output_dir=str(folder),
@@ -188,7 +193,7 @@ def training_arguments(
         remove_unused_columns=False,
         label_names=["labels"],
         dataloader_pin_memory=has_gpu,
-        **(best if has_validation else {}),
+        metric_for_best_model=config.metric_for_best_model if has_validation else None,
     )
 
 
@@ -199,10 +204,9 @@ def fit(trainer: BudgetTrainer, resume: bool) -> None:
     with quiet_transformers():
         if whole and _had_ended(whole[-1], trainer):
             trainer._load_from_checkpoint(str(whole[-1]))
-            if trainer.args.load_best_model_at_end:
-                trainer._load_best_model()
-            return
-        trainer.train(resume_from_checkpoint=str(whole[-1]) if whole else None)
+        else:
+            trainer.train(resume_from_checkpoint=str(whole[-1]) if whole else None)
+    trainer.load_best_epoch()
 
 
 def _had_ended(checkpoint: Path, trainer: BudgetTrainer) -> bool:

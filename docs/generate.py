@@ -1,0 +1,92 @@
+"""Write the reference of commands and recipe keys from the code, or check that what stands is up to date.
+
+python docs/generate.py           write docs/reference/*.md
+python docs/generate.py --check   exit 1 where a page differs from the code
+"""
+
+import sys
+import typing
+from importlib.resources import files
+from pathlib import Path
+
+import click
+
+from submillion.cli.main import COMMANDS, cli
+from submillion.recipe import Recipe, recipe_names
+
+REFERENCE = Path(__file__).parent / "reference"
+
+
+def commands_page() -> str:
+    """Return every command's help, as the terminal shows it."""
+    parts = ["# Commands\n\nGenerated from the code by `make docs`.\n"]
+    group = click.Context(cli, info_name="submillion", terminal_width=100, max_content_width=100)
+    parts.append(f"## submillion\n\n```text\n{cli.get_help(group)}\n```\n")
+    for name in COMMANDS:
+        command = cli.get_command(group, name)
+        assert command is not None
+        context = click.Context(command, info_name=name, parent=group, terminal_width=100, max_content_width=100)
+        parts.append(f"## submillion {name}\n\n```text\n{command.get_help(context)}\n```\n")
+    return "\n".join(parts)
+
+
+def recipe_page() -> str:
+    """Return a table of every recipe key, and the recipes that come with the package."""
+    lines = [
+        "# Recipe keys",
+        "",
+        "Generated from the code by `make docs`. A recipe is a YAML file of these sections; every key is a flag of",
+        "`submillion train` too, with dashes. `extends: NAME` lays a recipe over another. Flags override recipes.",
+        "",
+        f"Top level: `seed` (default {Recipe.model_fields['seed'].default}). {Recipe.model_fields['seed'].description}",
+    ]
+    for section in Recipe.SECTIONS:
+        model = type(Recipe.model_fields[section].default)
+        lines += ["", f"## {section}", "", str(model.__doc__), "", "| key | values | default | meaning |", "|---|---|---|---|"]
+        for name, field in model.model_fields.items():
+            values = _values(field.annotation).replace("|", "\\|")
+            meaning = str(field.description).replace("|", "\\|")
+            lines.append(f"| `{name}` | {values} | {_default(field.default)} | {meaning} |")
+    lines += ["", "## Recipes that come with the package", ""]
+    for name in recipe_names():
+        text = (files("submillion") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
+        lines += [f"### {name}", "", "```yaml", text.rstrip(), "```", ""]
+    return "\n".join(lines)
+
+
+def _values(annotation: object) -> str:
+    """Return an annotation in words."""
+    alternatives = [a for a in typing.get_args(annotation) if a is not type(None)] or [annotation]
+    if typing.get_origin(annotation) is typing.Literal:
+        return ", ".join(f"`{value}`" for value in typing.get_args(annotation))
+    if typing.get_origin(annotation) is tuple:
+        return "list of " + _values(typing.get_args(annotation)[0])
+    if len(alternatives) > 1 or alternatives[0] is not annotation:
+        return " or ".join(_values(a) for a in alternatives if a is not Ellipsis)
+    return {int: "integer", float: "number", str: "text", bool: "true or false"}.get(annotation, str(annotation))  # type: ignore[call-overload]
+
+
+def _default(value: object) -> str:
+    return "-" if value is None or value == () else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def main() -> int:
+    """Write the pages, or compare them."""
+    pages = {"commands.md": commands_page(), "recipe.md": recipe_page()}
+    outdated = []
+    for name, text in pages.items():
+        path = REFERENCE / name
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            continue
+        outdated.append(str(path))
+        if "--check" not in sys.argv:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    if outdated and "--check" in sys.argv:
+        print(f"out of date: {', '.join(outdated)}; run: make docs", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""What tests share: no network, tiny encoders built in code, and rows whose labels can be learnt."""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["MPLBACKEND"] = "agg"
+
+import random
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+WORDS = {
+    "sport": "goal match team season coach player league cup",
+    "trade": "bank shares market profit price stock dollar deal",
+    "space": "rocket orbit planet launch probe star moon crew",
+}
+FILLER = "the a of and to in on with for was said new will after its"
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse every connection that leaves this machine."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        host = address[0] if isinstance(address, tuple) else "localhost"
+        if host not in ("127.0.0.1", "::1", "localhost"):
+            raise OSError(f"tests use no network: {address}")
+        connect(self, address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder beside the project that holds AG News and roberta-base's config and tokenizer."""
+    if not SHARED.is_dir():
+        pytest.skip(f"{SHARED} is missing: AG News and roberta-base's tokenizer are read there")
+    return SHARED
+
+
+def learnable_rows(n: int, seed: int = 0) -> list[tuple[str, str]]:
+    """Return `n` (text, label) rows whose words tell the label, the labels in turn."""
+    draw = random.Random(seed)
+    rows = []
+    for index in range(n):
+        label = list(WORDS)[index % len(WORDS)]
+        words = draw.sample(WORDS[label].split(), 3) + draw.choices(FILLER.split(), k=draw.randint(2, 12))
+        draw.shuffle(words)
+        rows.append((" ".join(words) + f" {index}", label))
+    return rows
+
+
+def write_csv(path: Path, rows: list[tuple[str, str]]) -> str:
+    """Write (text, label) rows as CSV and return the path."""
+    lines = ["text,label", *(f'"{text}","{label}"' for text, label in rows)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """Return a function: family -> the folder of a random encoder of 2 layers and width 32 with its tokenizer."""
+    built: dict[str, str] = {}
+
+    def build(family: str = "bert") -> str:
+        if family not in built:
+            folder = tmp_path_factory.mktemp(f"tiny-{family}")
+            _write_encoder(folder, family)
+            built[family] = str(folder)
+        return built[family]
+
+    return build
+
+
+def _write_encoder(folder: Path, family: str) -> None:
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
+
+    specials = ["<pad>", "<unk>", "<s>", "</s>"]
+    words = sorted({word for text in [*WORDS.values(), FILLER] for word in text.split()})
+    vocabulary = {word: index for index, word in enumerate([*specials, *words, *map(str, range(10))])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Whitespace(), pre_tokenizers.Digits(individual_digits=True)]
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 2), ("</s>", 3)]
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        unk_token="<unk>",
+        cls_token="<s>",
+        sep_token="</s>",
+        model_max_length=64,
+        model_input_names=["input_ids", "attention_mask"],
+    ).save_pretrained(str(folder))
+    config = AutoConfig.for_model(
+        family,
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=66,
+        type_vocab_size=1,
+        pad_token_id=0,
+        bos_token_id=2,
+        eos_token_id=3,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        AutoModel.from_config(config).save_pretrained(str(folder))

@@ -1,0 +1,120 @@
+"""A real process killed by SIGKILL goes on to the same adapter, bit for bit."""
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import submillion
+from conftest import ROOT, learnable_rows, write_csv
+from submillion.errors import RunError
+
+FIELDS = {
+    "num_train_epochs": 3,
+    "learning_rate": 3e-3,
+    "min_rows_to_split": 50,
+    "validation_share": 0.2,
+    "calibration_share": 0.0,
+    "save_steps": 3,
+    "logging_steps": 1,
+    "base_dropout": 0.1,
+    "per_device_train_batch_size": 8,
+    "seed": 3,
+}
+
+KILLED = """
+import json, os, signal, sys
+import submillion
+from submillion.training import callbacks, trainer
+
+where, arguments = sys.argv[1], json.loads(sys.argv[2])
+die = lambda: os.kill(os.getpid(), signal.SIGKILL)
+if where == "epoch":
+    step_end = callbacks.ProgressBar.on_step_end
+    def dying(self, args, state, control, **kwargs):
+        if state.global_step == 17:  # 10 steps an epoch: inside the second, two steps after a checkpoint
+            die()
+        return step_end(self, args, state, control, **kwargs)
+    callbacks.ProgressBar.on_step_end = dying
+else:
+    write = trainer.write_trained
+    def dying(model, path):
+        if path.parent.name == "checkpoint-15":
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"half")
+            die()
+        write(model, path)
+    trainer.write_trained = dying
+submillion.train(**arguments)
+"""
+
+
+def sha256s(run: Path) -> dict[str, str]:
+    return {
+        name: hashlib.sha256((run / "adapter" / name).read_bytes()).hexdigest()
+        for name in ("adapter_model.safetensors", "head.safetensors")
+    }
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, tiny_encoder):
+    folder = tmp_path_factory.mktemp("resume")
+    arguments = {
+        "train": write_csv(folder / "train.csv", learnable_rows(100)),
+        "model": tiny_encoder("bert"),
+        "quiet": True,
+        **FIELDS,
+    }
+    record = submillion.train(output=folder / "whole", **arguments)
+    return folder, arguments, record
+
+
+@pytest.mark.parametrize("where", ["epoch", "checkpoint"])
+def test_killed_process_resumes_to_the_same_adapter(uninterrupted, where):
+    folder, arguments, record = uninterrupted
+    run = folder / where
+    told = json.dumps(arguments | {"output": str(run)})
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, where, told], capture_output=True, text=True, timeout=300, cwd=ROOT
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert json.loads((run / "run.json").read_text())["status"] == "running"
+    with pytest.raises(RunError, match="is not a finished run"):
+        submillion.load(run)
+    kept = sorted(path.name for path in (run / "checkpoints").glob("*/complete.json"))
+    assert kept
+    if where == "checkpoint":
+        assert not (run / "checkpoints" / "checkpoint-15" / "complete.json").exists()
+        assert (run / "checkpoints" / "checkpoint-15").is_dir()
+
+    resumed = submillion.train(output=run, resume=True, **arguments)
+    assert resumed["status"] == "finished"
+    assert sha256s(run) == sha256s(folder / "whole")
+    assert resumed["figures"] == record["figures"]
+    assert resumed["best_epoch"] == record["best_epoch"]
+    steps = [json.loads(line)["step"] for line in (run / "history.jsonl").read_text().splitlines()]
+    assert steps == sorted(steps)
+    assert steps[-1] == 30
+
+
+def test_resume_refuses_another_recipe_or_other_rows(uninterrupted, tmp_path):
+    folder, arguments, _ = uninterrupted
+    run = tmp_path / "run"
+    run.mkdir()
+    record = json.loads((folder / "whole" / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | {"status": "running"}))
+    with pytest.raises(
+        RunError, match=r"was begun with another training\.learning_rate: resume it with the same"
+    ):
+        submillion.train(output=run, resume=True, **arguments | {"learning_rate": 1e-3})
+    other = write_csv(tmp_path / "other.csv", learnable_rows(100, seed=9))
+    with pytest.raises(RunError, match=r"was begun on other rows than"):
+        submillion.train(output=run, resume=True, **arguments | {"train": other})
+    with pytest.raises(RunError, match="is finished: there is nothing to resume"):
+        submillion.train(output=folder / "whole", resume=True, **arguments)
+    with pytest.raises(RunError, match=r"already holds a run \(status: finished\)"):
+        submillion.train(output=folder / "whole", **arguments)

@@ -1,0 +1,175 @@
+"""From rows to a run folder and back to answers, with a tiny encoder."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import submillion
+from conftest import learnable_rows, write_csv
+
+FIELDS = {
+    "min_rows_to_split": 50,
+    "num_train_epochs": 2,
+    "learning_rate": 3e-3,
+    "validation_share": 0.2,
+    "calibration_share": 0.1,
+    "logging_steps": 2,
+    "quiet": True,
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, tiny_encoder):
+    """A finished run on 120 rows, with its files."""
+    folder = tmp_path_factory.mktemp("trained")
+    train = write_csv(folder / "train.csv", learnable_rows(120))
+    test = write_csv(folder / "test.csv", learnable_rows(60, seed=1))
+    record = submillion.train(train, test=test, output=folder / "run", model=tiny_encoder("bert"), **FIELDS)
+    return folder, record
+
+
+def adapter_bytes(run: Path) -> bytes:
+    return b"".join(
+        (run / "adapter" / name).read_bytes() for name in ("adapter_model.safetensors", "head.safetensors")
+    )
+
+
+def test_run_folder_holds_what_the_design_says(trained):
+    folder, record = trained
+    run = folder / "run"
+    assert record["status"] == "finished"
+    assert record["schema_version"] == 1
+    assert not (run / "checkpoints").exists()
+    for name in (
+        "adapter/README.md",
+        "adapter/tokenizer.json",
+        "history.jsonl",
+        "learning_curves.png",
+        "validation.parquet",
+        "calibration.parquet",
+    ):
+        assert (run / name).is_file(), name
+    assert not [
+        path for path in run.rglob("*") if path.suffix in (".pkl", ".pickle", ".bin", ".joblib", ".pt")
+    ]
+    splits = record["data"]["splits"]
+    assert sum(split["n_rows"] for split in splits.values()) == 120
+    assert splits["validation"]["n_rows"] == 24
+    names = [baseline["name"] for baseline in record["figures"]["validation"]["baselines"]]
+    assert names == ["majority", "tfidf_svm", "probe_mean", "probe_first"]
+    assert record["plan"]["trainable_parameters"] <= 1_000_000
+    history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    assert {"loss", "learning_rate"} <= set(history[0])
+    assert sum("eval_accuracy" in line for line in history) == 2
+
+
+def test_predictions_agree_between_ways_of_asking(trained):
+    folder, _ = trained
+    texts = [text for text, _ in learnable_rows(30, seed=2)]
+    predictor = submillion.load(folder / "run")
+    probabilities = predictor.predict_proba(texts)
+    assert probabilities.shape == (30, 3)
+    assert np.allclose(probabilities.sum(axis=1), 1)
+    labels = submillion.predict(folder / "run", texts)
+    assert labels == [predictor.label_names[row.argmax()] for row in probabilities]
+    source = folder / "new.csv"
+    source.write_text("text\n" + "\n".join(texts) + "\n")
+    assert submillion.predict(folder / "run", str(source), output=folder / "out.csv") == 30
+    lines = (folder / "out.csv").read_text().splitlines()
+    assert lines[0] == "row,label,probability,probability_space,probability_sport,probability_trade"
+    assert [line.split(",")[1] for line in lines[1:]] == labels
+
+
+def test_evaluate_notes_each_read_of_the_test_split_and_no_other(trained):
+    folder, record = trained
+    run = folder / "run"
+    assert record["test_reads"] == []
+    other = write_csv(folder / "other.csv", learnable_rows(40, seed=3))
+    report = submillion.evaluate(run, other)
+    assert report["test_reads"] is None
+    shuffled = learnable_rows(60, seed=1)[::-1]
+    report = submillion.evaluate(run, write_csv(folder / "shuffled.csv", shuffled))
+    assert [read["n"] for read in report["test_reads"]] == [60]
+    report = submillion.evaluate(run, str(folder / "test.csv"))
+    assert len(report["test_reads"]) == 2
+    assert len(json.loads((run / "run.json").read_text())["test_reads"]) == 2
+    written = json.loads((run / "evaluation" / "test" / "report.json").read_text())
+    assert {"n", "accuracy", "macro_f1", "per_class", "confusion", "calibration", "baselines"} <= set(written)
+    assert written["n"] == 60
+    assert (run / "evaluation" / "test" / "confusion.png").stat().st_size > 1000
+
+
+def test_model_is_the_same_whatever_the_test_labels(trained, tmp_path, tiny_encoder):
+    folder, record = trained
+    rows = learnable_rows(60, seed=1)
+    relabelled = write_csv(tmp_path / "relabelled.csv", [(text, "nonsense") for text, _ in rows])
+    unlabelled = tmp_path / "unlabelled.csv"
+    unlabelled.write_text("text\n" + "\n".join(f'"{text}"' for text, _ in rows) + "\n")
+    expected = adapter_bytes(folder / "run")
+    for index, test in enumerate((relabelled, str(unlabelled))):
+        again = submillion.train(
+            str(folder / "train.csv"),
+            test=test,
+            output=tmp_path / f"run{index}",
+            model=tiny_encoder("bert"),
+            **FIELDS,
+        )
+        assert adapter_bytes(tmp_path / f"run{index}") == expected
+        assert again["data"]["test_sha256"] == record["data"]["test_sha256"]
+        assert again["figures"] == record["figures"]
+
+
+def test_test_rows_planted_in_train_are_left_out_and_counted(trained, tmp_path, tiny_encoder):
+    folder, _ = trained
+    planted = learnable_rows(60, seed=1)[:7]
+    planted[0] = (planted[0][0].upper() + "  ", planted[0][1])
+    train = write_csv(tmp_path / "train.csv", learnable_rows(120) + planted)
+    record = submillion.train(
+        train, test=str(folder / "test.csv"), output=tmp_path / "run", model=tiny_encoder("bert"), **FIELDS
+    )
+    assert record["data"]["n_left_out"] == 7
+    assert sum(split["n_rows"] for split in record["data"]["splits"].values()) == 120
+    assert adapter_bytes(tmp_path / "run") == adapter_bytes(folder / "run")
+
+
+def test_few_rows_all_train_and_cross_validation_compares(tmp_path, tiny_encoder):
+    record = submillion.train(
+        learnable_rows(45),
+        output=tmp_path / "run",
+        model=tiny_encoder("bert"),
+        cv=3,
+        num_train_epochs=1,
+        quiet=True,
+    )
+    assert record["data"]["splits"]["train"]["n_rows"] == 45
+    assert set(record["data"]["splits"]) == {"train"}
+    assert record["figures"] == {}
+    crossed = record["cross_validation"]
+    assert (crossed["folds"], crossed["n"]) == (3, 45)
+    assert [baseline["name"] for baseline in crossed["baselines"]] == [
+        "majority",
+        "tfidf_svm",
+        "probe_mean",
+        "probe_first",
+    ]
+    assert crossed["baselines"][0]["accuracy"]["value"] == pytest.approx(1 / 3)
+
+
+def test_compare_and_against(trained, tmp_path, tiny_encoder):
+    folder, _ = trained
+    submillion.train(
+        str(folder / "train.csv"),
+        test=str(folder / "test.csv"),
+        output=tmp_path / "lean",
+        model=tiny_encoder("bert"),
+        **FIELDS | {"rank": 1, "target_modules": "q"},
+    )
+    compared = submillion.compare(folder / "run", tmp_path / "lean")
+    assert [pair["rows"] for pair in compared["comparisons"]] == ["validation"]
+    assert compared["runs"][1]["trainable_parameters"] < compared["runs"][0]["trainable_parameters"]
+    report = submillion.evaluate(
+        folder / "run", str(folder / "test.csv"), against=tmp_path / "lean", output=tmp_path / "r"
+    )
+    assert report["against"]["verdict"]["n"] == 60

@@ -1,0 +1,153 @@
+"""The report on labelled rows: scikit-learn's metrics, the baselines beside them, and rows that lack a label."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss
+
+from submillion.evaluation.labelled import LabelledReport, calibration, evaluate_labelled, softmax
+from submillion.statistics import wilson_interval
+
+NAMES = ["World", "Sports", "Business"]
+
+
+def scored(n: int = 200, n_labels: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, n_labels, n)
+    return labels, (2 * np.eye(n_labels)[labels] + rng.normal(size=(n, n_labels))).astype(np.float32)
+
+
+def report(**changes: object) -> LabelledReport:
+    labels, logits = scored()
+    given = {
+        "labels": labels,
+        "logits": logits,
+        "label_names": NAMES,
+        "baseline_predictions": {"majority": np.zeros(200, dtype=np.int64), "same": logits.argmax(axis=1)},
+    } | changes
+    return evaluate_labelled(**given)  # type: ignore[arg-type]
+
+
+def test_figures_are_scikit_learn_s() -> None:
+    labels, logits = scored()
+    predictions = logits.argmax(axis=1)
+    ours = report()
+    assert ours.n == 200
+    assert ours.accuracy.value == accuracy_score(labels, predictions)
+    assert ours.accuracy == wilson_interval(int((labels == predictions).sum()), 200)
+    assert ours.macro_f1.value == pytest.approx(f1_score(labels, predictions, average="macro"))
+    assert ours.macro_f1.low < ours.macro_f1.value < ours.macro_f1.high
+    assert ours.confusion.tolist() == confusion_matrix(labels, predictions).tolist()
+    assert [each.f1 for each in ours.per_class] == pytest.approx(f1_score(labels, predictions, average=None))
+    assert sum(each.support for each in ours.per_class) == 200
+    assert ours.calibration.log_loss == pytest.approx(log_loss(labels, softmax(logits)))
+    assert ours.notes == ()
+
+
+def test_to_json_has_the_keys_that_evaluate_prints() -> None:
+    value = json.loads(json.dumps(report().to_json()))
+    assert list(value) == [
+        "n",
+        "accuracy",
+        "macro_f1",
+        "per_class",
+        "confusion",
+        "calibration",
+        "baselines",
+        "advice",
+        "notes",
+    ]
+    assert set(value["accuracy"]) == {"value", "low", "high", "level", "covers"} == set(value["macro_f1"])
+    assert list(value["per_class"][0]) == ["label", "precision", "recall", "f1", "support"]
+    assert value["confusion"]["label_names"] == NAMES
+    assert all(type(count) is int for row in value["confusion"]["matrix"] for count in row)
+    assert value["calibration"]["n_bins"] == 15
+    assert "biased upward at small n" in value["calibration"]["note"]
+    assert [each["name"] for each in value["baselines"]] == ["majority", "same"]
+    assert value["baselines"][0]["verdict"]["relation"] == "better by the margin"
+
+
+def test_advice_names_only_what_the_adapter_does_not_beat() -> None:
+    assert report().advice == (
+        "On these rows the adapter is not shown to be better by 0.5 points than what is cheaper: same."
+    )
+    labels, _ = scored()
+    assert report(baseline_predictions={"tfidf_svm": labels}, margin=0.02).advice == (
+        "On these rows the adapter is not shown to be better by 2 points than what is cheaper: "
+        "tfidf_svm (no encoder, seconds to fit)."
+    )
+    assert report(baseline_predictions={}).advice is None
+
+
+def test_a_label_without_rows_is_noted_and_left_out_of_macro_f1() -> None:
+    labels, logits = scored(n_labels=4)
+    labels = np.where(labels == 3, 0, labels)
+    predictions = logits.argmax(axis=1)
+    ours = evaluate_labelled(labels, logits, [*NAMES, "Sci/Tech"], {"same": predictions})
+    assert ours.notes == (
+        "no row of Sci/Tech: left out of macro F1, which is the mean over the other labels",
+    )
+    expected = f1_score(labels, predictions, labels=[0, 1, 2], average="macro")
+    assert ours.macro_f1.value == pytest.approx(expected)
+    assert ours.per_class[3].support == 0
+    assert ours.per_class[3].recall == 0.0
+
+
+def test_many_labels_without_rows_are_counted() -> None:
+    names = [f"t{index}" for index in range(9)]
+    ours = evaluate_labelled(np.array([0, 1]), np.eye(9)[:2], names, {})
+    assert ours.notes == (
+        "no row of t2, t3, t4, t5, t6 and 2 more: left out of macro F1, which is the mean over the other labels",
+    )
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_one_row(label: int) -> None:
+    ours = evaluate_labelled(np.array([label]), np.array([[1.0, 0.0]]), ["no", "yes"], {"b": np.array([0])})
+    assert ours.accuracy.value == 1 - label
+    assert ours.accuracy.low <= ours.accuracy.value <= ours.accuracy.high
+    assert ours.macro_f1.value == 1 - label
+    assert ours.calibration.n_bins == 1
+    assert ours.baselines[0].verdict.relation == "cannot be told apart"
+    json.dumps(ours.to_json())
+
+
+def test_the_same_seed_gives_the_same_report() -> None:
+    assert report(seed=3).to_json() == report(seed=3).to_json()
+
+
+class TestCalibration:
+    def test_of_calibrated_probabilities_is_small_and_of_overconfident_ones_is_not(self) -> None:
+        rng = np.random.default_rng(0)
+        logits = rng.normal(scale=2, size=(20_000, 3))
+        probabilities = softmax(logits)
+        labels = (probabilities.cumsum(axis=1) > rng.random((20_000, 1))).argmax(axis=1)
+        honest, boasting = calibration(labels, probabilities), calibration(labels, softmax(3 * logits))
+        assert honest.expected_calibration_error < 0.4 * np.sqrt(15 / 20_000)
+        assert boasting.expected_calibration_error > 0.1
+        assert boasting.log_loss > honest.log_loss
+        assert boasting.brier > honest.brier
+
+    def test_by_hand(self) -> None:
+        ours = calibration(np.array([0, 1]), np.array([[0.9, 0.1], [0.6, 0.4]]))
+        assert ours.log_loss == pytest.approx(-(np.log(0.9) + np.log(0.4)) / 2)
+        assert ours.brier == pytest.approx((2 * 0.1**2 + 2 * 0.6**2) / 2)
+        assert ours.expected_calibration_error == pytest.approx((0.1 + 0.6) / 2)
+
+    def test_certainty_that_is_wrong_stays_finite(self) -> None:
+        ours = evaluate_labelled(np.array([0, 1]), np.array([[0.0, 1e9], [0.0, 1e9]]), ["a", "b"], {})
+        assert np.isfinite(ours.calibration.log_loss)
+
+
+@pytest.mark.parametrize(
+    ("logits", "message"),
+    [
+        (np.zeros((2, 3)), "logits have shape (2, 3): need (2, 2), rows by labels"),
+        (np.array([[0.0, np.nan], [0.0, 1.0]]), "1 of 2 rows have logits that are not finite"),
+    ],
+)
+def test_refusals(logits: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole text is compared
+        evaluate_labelled(np.array([0, 1]), logits, ["no", "yes"], {})
+    assert str(caught.value) == message
