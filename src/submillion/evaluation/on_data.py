@@ -53,6 +53,7 @@ def evaluate_run(
         rows.labels or [],
         names,
         known_values=record["data"]["label_values"],
+        declared=rows.label_names,
         source=rows.source,
         row_numbers=rows.row_numbers,
     ).codes
