@@ -32,7 +32,7 @@ class Scores:
     @property
     def predictions(self) -> np.ndarray:
         """The label of the largest logit of each row, `[n]` int64."""
-        return self.logits.argmax(axis=1)
+        return np.asarray(self.logits.argmax(axis=1))
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -118,16 +118,17 @@ def _in_batches(
 def write_scores(
     path: Path,
     row_numbers: np.ndarray,
-    labels: np.ndarray | None,
+    labels: np.ndarray,
     scores: Scores,
     baseline_predictions: Mapping[str, np.ndarray],
 ) -> None:
     """Keep scored rows as Parquet: row id, label, logits, pooled embedding, each baseline's label."""
-    columns: dict[str, Any] = {"row_id": row_numbers}
-    if labels is not None:
-        columns["label"] = labels
-    columns["logits"] = list(scores.logits)
-    columns["embedding"] = list(scores.embeddings)
+    columns: dict[str, Any] = {
+        "row_id": row_numbers,
+        "label": labels,
+        "logits": list(scores.logits),
+        "embedding": list(scores.embeddings),
+    }
     columns |= {f"baseline_{name}": predictions for name, predictions in baseline_predictions.items()}
     with written_atomically(path) as temporary:
         parquet.write_table(pyarrow.table(columns), temporary)
@@ -135,10 +136,10 @@ def write_scores(
 
 @dataclass(frozen=True)
 class ScoredRows:
-    """What `write_scores` kept: labels `[n]` or None, scores, and each baseline's predictions `[n]`."""
+    """What `write_scores` kept: labels `[n]`, scores, and each baseline's predictions `[n]`."""
 
     row_numbers: np.ndarray
-    labels: np.ndarray | None
+    labels: np.ndarray
     scores: Scores
     baseline_predictions: dict[str, np.ndarray]
 
@@ -156,7 +157,7 @@ def read_scores(path: Path) -> ScoredRows:
     matrix = {name: np.stack(table[name].to_numpy()) for name in ("logits", "embedding")}
     return ScoredRows(
         row_numbers=table["row_id"].to_numpy(),
-        labels=table["label"].to_numpy() if "label" in table.column_names else None,
+        labels=table["label"].to_numpy(),
         scores=Scores(matrix["logits"], matrix["embedding"]),
         baseline_predictions={
             name.removeprefix("baseline_"): table[name].to_numpy()

@@ -91,7 +91,7 @@ def test_first_steps_equal_plain_trainer(tiny_encoder, tmp_path, accumulation, s
         if module.__class__.__name__ == "Dropout":
             module.p = 0.0
     start = {name: value.clone() for name, value in model.encoder.state_dict().items()}
-    train = prepared.labelled("train")
+    train = prepared.train
     trainer = fit_adapter(
         model, prepared.plan, prepared.recipe, train, None, tmp_path / "ours", Console(file=io.StringIO())
     )

@@ -32,7 +32,7 @@ def given(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-class CommaList(click.ParamType):
+class CommaList(click.ParamType[Any]):
     """Values separated by commas."""
 
     name = "a,b,..."
@@ -46,7 +46,7 @@ class CommaList(click.ParamType):
         )
 
 
-class Layers(click.ParamType):
+class Layers(click.ParamType[Any]):
     """`all`, `last:K`, or block numbers separated by commas."""
 
     name = "all|last:K|0,1,..."

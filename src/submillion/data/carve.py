@@ -18,13 +18,13 @@ class Rows:
 
     Attributes:
         texts: One text a row.
-        labels: Index into the label names; int64, shape ``[n_rows]``; None where there are none.
+        labels: Index into the label names; int64, shape ``[n_rows]``.
         row_numbers: Zero-based position among the source's rows; int64, shape ``[n_rows]``.
         source: Where the rows come from.
     """
 
     texts: list[str]
-    labels: np.ndarray | None
+    labels: np.ndarray
     row_numbers: np.ndarray
     source: str
 
@@ -34,8 +34,9 @@ class Rows:
     def take(self, indices: Sequence[int] | np.ndarray) -> "Rows":
         """Return the rows at ``indices``, in that order."""
         chosen = np.asarray(indices, dtype=np.int64)
-        labels = None if self.labels is None else self.labels[chosen]
-        return Rows([self.texts[i] for i in chosen], labels, self.row_numbers[chosen], self.source)
+        return Rows(
+            [self.texts[i] for i in chosen], self.labels[chosen], self.row_numbers[chosen], self.source
+        )
 
 
 @dataclass(frozen=True)

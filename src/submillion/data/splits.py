@@ -65,7 +65,7 @@ class Splits:
         }
 
     def _counts(self, rows: Rows) -> list[int]:
-        labels = np.empty(0, dtype=np.int64) if rows.labels is None else rows.labels
+        labels = rows.labels
         return [int(n) for n in np.bincount(labels, minlength=len(self.label_names))]
 
 

@@ -78,7 +78,9 @@ def evaluate_run(
     report |= _note_read(folder, record, rows, against)
     destination = Path(output) if output is not None else folder.evaluation / _name_of(rows.source)
     write_json(destination / "report.json", report)
-    write_scores(destination / "predictions.parquet", rows.row_numbers, labels, scores, predictions)
+    write_scores(
+        destination / "predictions.parquet", np.asarray(rows.row_numbers), labels, scores, predictions
+    )
     plot_confusion(report["confusion"]["matrix"], names, destination / "confusion.png")
     return report | {"output": str(destination)}
 

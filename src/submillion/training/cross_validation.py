@@ -31,8 +31,7 @@ def cross_validate(prepared: Prepared, folds: int, console: Console) -> dict[str
         ConfigError: If a label has fewer rows than there are folds.
     """
     recipe, splits = prepared.recipe, prepared.splits
-    train = prepared.labelled("train")
-    assert train is not None
+    train = prepared.train
     smallest = int(np.bincount(train.labels, minlength=len(splits.label_names)).min())
     if smallest < folds:
         raise ConfigError(

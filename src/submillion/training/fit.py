@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from rich.console import Console
-from sklearn.metrics import accuracy_score, f1_score, log_loss
+from sklearn.metrics import accuracy_score, log_loss
 from transformers import EarlyStoppingCallback
 
 from submillion.budget.plan import Plan
+from submillion.confusion import macro_f1
 from submillion.model.adapter import assert_planned, freeze_unplanned
 from submillion.model.build import Classifier
 from submillion.recipe import Recipe
@@ -97,7 +98,7 @@ def validation_figures(labels: np.ndarray) -> Callable[[Scores], dict[str, float
         return {
             "eval_loss": float(log_loss(labels, scores.probabilities, labels=range(scores.logits.shape[1]))),
             "eval_accuracy": float(accuracy_score(labels, predictions)),
-            "eval_macro_f1": float(f1_score(labels, predictions, average="macro", zero_division=0)),
+            "eval_macro_f1": macro_f1(labels, predictions, scores.logits.shape[1]),
         }
 
     return figures

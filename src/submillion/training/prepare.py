@@ -10,7 +10,7 @@ from rich.console import Console
 
 from submillion.budget.families import length_limit
 from submillion.budget.plan import Plan, make_plan
-from submillion.data.splits import Rows, Splits, load_splits
+from submillion.data.splits import Splits, load_splits
 from submillion.data.tokens import TokenRows, choose_max_length, cut, tokenize
 from submillion.encoders import load_config, load_tokenizer, resolve_encoder
 from submillion.errors import ConfigError
@@ -49,13 +49,16 @@ class Prepared:
     plan: Plan
     tokens: dict[str, TokenRows]
 
-    def labelled(self, split: str) -> Labelled | None:
-        """Return a split's tokens with its labels, None where there is no such split."""
-        rows: Rows | None = getattr(self.splits, split)
-        if rows is None:
-            return None
-        assert rows.labels is not None
-        return Labelled(self.tokens[split].input_ids, rows.labels)
+    @property
+    def train(self) -> Labelled:
+        """The rows to train on."""
+        return Labelled(self.tokens["train"].input_ids, self.splits.train.labels)
+
+    @property
+    def validation(self) -> Labelled | None:
+        """The rows that choose the epoch, None where there are none."""
+        rows = self.splits.validation
+        return None if rows is None else Labelled(self.tokens["validation"].input_ids, rows.labels)
 
 
 def prepare(recipe: Recipe, sources: Sources, console: Console) -> Prepared:

@@ -52,7 +52,7 @@ def train_run(
         folder.start(**_first_record(prepared, sources))
     else:
         _check_same(earlier, prepared, folder)
-        folder.update(status="running")
+        folder.update(status="running", resumed=earlier["resumed"] + 1)
     with folder.failure_noted():
         record = _train(prepared, folder, resume, console)
         seconds = record["seconds"] | {"total": round(time.monotonic() - started, 1)}
@@ -120,6 +120,8 @@ def _first_record(prepared: Prepared, sources: Sources) -> dict[str, Any]:
             "rows_cut": tokens.n_cut,
             "share_of_rows_cut": round(tokens.n_cut / max(len(tokens), 1), 4),
         },
+        "cross_validation": None,
+        "resumed": 0,
         "test_reads": [],
     }
 
@@ -128,8 +130,7 @@ def _train(prepared: Prepared, folder: RunFolder, resume: bool, console: Console
     """Fit baselines and adapter, score what was held back, save; return the record so far."""
     recipe, splits = prepared.recipe, prepared.splits
     seconds: dict[str, float] = {}
-    train, validation = prepared.labelled("train"), prepared.labelled("validation")
-    assert train is not None
+    train, validation = prepared.train, prepared.validation
     with _timed(seconds, "build"):
         model = build_model(
             prepared.plan,
@@ -139,10 +140,8 @@ def _train(prepared: Prepared, folder: RunFolder, resume: bool, console: Console
             base_dropout=recipe.model.base_dropout,
         )
     baselines = _baselines(prepared, model, folder, resume, seconds, console)
-    cross_validated = None
-    if recipe.evaluation.cv is not None:
-        with _timed(seconds, "cross_validation"):
-            cross_validated = cross_validate(prepared, recipe.evaluation.cv, console)
+    if recipe.evaluation.cv is not None and folder.read()["cross_validation"] is None:
+        folder.update(cross_validation=cross_validate(prepared, recipe.evaluation.cv, console))
     with _timed(seconds, "training"):
         trainer = fit_adapter(
             model,
@@ -161,7 +160,6 @@ def _train(prepared: Prepared, folder: RunFolder, resume: bool, console: Console
     history = read_history(folder.history)
     return folder.update(
         baselines=baselines.to_json(),
-        cross_validation=cross_validated,
         best_epoch=_best_epoch(trainer, history, validation is not None),
         steps=max((line["step"] for line in history), default=0),
         seconds={name: round(value, 1) for name, value in seconds.items()},
@@ -179,8 +177,7 @@ def _baselines(
     """Fit and keep the cheap alternatives, and start the head from a probe where the recipe says so."""
     if resume and folder.baselines.is_dir() and complete_checkpoints(folder.checkpoints):
         return load_baselines(folder.baselines)
-    train = prepared.labelled("train")
-    assert train is not None
+    train = prepared.train
     recipe, n_labels = prepared.recipe, len(prepared.splits.label_names)
     with _timed(seconds, "embedding"), console.status("embedding the train rows with the frozen encoder"):
         embeddings = embed_frozen(model, train.input_ids, recipe.training.per_device_eval_batch_size)

@@ -95,7 +95,7 @@ class BudgetTrainer(Trainer):
         scores = score(self.model, self.validation, self.args.per_device_eval_batch_size)
         metrics = self.evaluate_scores(scores)
         self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:

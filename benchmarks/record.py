@@ -1,0 +1,47 @@
+"""One line a finished run in `benchmarks/results/NAME.jsonl`: what stands there is not run again."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+RESULTS = Path(__file__).parent / "results"
+STARTED = time.monotonic()
+
+
+def lines(name: str) -> list[dict[str, Any]]:
+    """Return the finished runs of a benchmark."""
+    path = RESULTS / f"{name}.jsonl"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+
+
+def stands(name: str, **key: Any) -> bool:
+    """Whether a run with these settings is finished."""
+    return any(line["settings"] == key for line in lines(name))
+
+
+def append(name: str, figures: dict[str, Any], **key: Any) -> None:
+    """Add a finished run."""
+    line = {
+        "settings": key,
+        "figures": figures,
+        "command": " ".join(["python", *sys.argv]),
+        "commit": _git("rev-parse", "--short", "HEAD") + ("+changes" if _git("status", "--porcelain", "src") else ""),
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "hardware": f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}",
+    }
+    RESULTS.mkdir(exist_ok=True)
+    with (RESULTS / f"{name}.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+    print(f"{name} {key}: {json.dumps(figures)[:300]}", file=sys.stderr, flush=True)
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, cwd=RESULTS.parent).stdout.strip()
