@@ -23,6 +23,8 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "all-linear": {"target_modules": "all-linear"},
     "first token": {"pooling": "first", "head": "full", "head_init": "random"},
     "head at random": {"head_init": "random"},
+    "smoothing 0.1": {"label_smoothing_factor": 0.1},
+    "smoothing 0.1, lr 2e-3": {"label_smoothing_factor": 0.1, "learning_rate": 2e-3},
 }
 SEEDS = (1, 2, 3)
 
@@ -51,7 +53,13 @@ def main() -> None:
                 continue
             with tempfile.TemporaryDirectory() as folder:
                 record = submillion.train(
-                    train, test=test, recipe="quickstart", output=f"{folder}/run", seed=seed, quiet=True, **fields
+                    train,
+                    test=test,
+                    recipe="quickstart",
+                    output=f"{folder}/run",
+                    seed=seed,
+                    quiet=True,
+                    **fields,
                 )
                 report = submillion.evaluate(f"{folder}/run", left_out(seed))
             figures = {

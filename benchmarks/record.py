@@ -19,7 +19,9 @@ STARTED = time.monotonic()
 def lines(name: str) -> list[dict[str, Any]]:
     """Return the finished runs of a benchmark."""
     path = RESULTS / f"{name}.jsonl"
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+    return (
+        [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+    )
 
 
 def stands(name: str, **key: Any) -> bool:
@@ -33,7 +35,8 @@ def append(name: str, figures: dict[str, Any], **key: Any) -> None:
         "settings": key,
         "figures": figures,
         "command": " ".join(["python", *sys.argv]),
-        "commit": _git("rev-parse", "--short", "HEAD") + ("+changes" if _git("status", "--porcelain", "src") else ""),
+        "commit": _git("rev-parse", "--short", "HEAD")
+        + ("+changes" if _git("status", "--porcelain", "src") else ""),
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "hardware": f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}",
     }
@@ -44,4 +47,6 @@ def append(name: str, figures: dict[str, Any], **key: Any) -> None:
 
 
 def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, cwd=RESULTS.parent).stdout.strip()
+    return subprocess.run(
+        ["git", *arguments], capture_output=True, text=True, check=True, cwd=RESULTS.parent
+    ).stdout.strip()

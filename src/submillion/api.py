@@ -60,7 +60,7 @@ def train(
         recipe: A YAML file, the name of a recipe that comes with the package, or a `Recipe`.
         validation: Rows that choose the epoch; default: carved from train.
         test: Only hashed, so that train rows shared with it are left out.
-        resume: Go on with an interrupted run, to the same adapter.
+        resume: Go on with an interrupted run, to the same adapter; what it was asked stands in the folder.
         quiet: Show no progress.
         fields: Any recipe field, over the recipe's own.
 
@@ -77,7 +77,13 @@ def train(
         for name, value in (("train", train), ("validation", validation), ("test", test))
         if isinstance(value, str | Path)
     }
-    asked = load_recipe(recipe, **fields, **{name: str(value) for name, value in named.items()})
+    folder = RunFolder(output)
+    begun = (
+        Recipe.model_validate(folder.read()["recipe"])
+        if resume and recipe is None and folder.exists
+        else recipe
+    )
+    asked = load_recipe(begun, **fields, **{name: str(value) for name, value in named.items()})
     sources = Sources(
         train if train is not None else asked.data.train,
         validation if validation is not None else asked.data.validation,
@@ -87,7 +93,6 @@ def train(
         raise ConfigError("there is nothing to train on: name a file by --train, or data.train in the recipe")
     console = Console(file=sys.stderr, quiet=quiet)
     train_run(asked, sources, str(output), resume=resume, console=console)
-    folder = RunFolder(output)
     with folder.failure_noted():
         report_validation(folder)
     return folder.finish(asked.training.keep_checkpoints)

@@ -61,15 +61,14 @@ def compare_runs(runs: Sequence[str | Path]) -> dict[str, Any]:
 
 
 def _scored_sets(folder: RunFolder, record: dict[str, Any]) -> dict[str, tuple[str, ScoredRows]]:
-    """Return what a run scored: sha256 of the rows -> their name and scores."""
+    """Return what a run scored: sha256 of the rows, in their order -> their name and scores."""
     sets: dict[str, tuple[str, ScoredRows]] = {}
     if folder.scores("validation").is_file():
-        sets[record["data"]["splits"]["validation"]["sha256"]] = (
-            "validation",
-            read_scores(folder.scores("validation")),
-        )
+        rows = read_scores(folder.scores("validation"))
+        numbers = ",".join(map(str, rows.row_numbers))
+        sets[f"{record['data']['splits']['validation']['sha256']} {numbers}"] = ("validation", rows)
     for report in sorted(folder.evaluation.glob("*/report.json")):
-        sets[read_json(report)["sha256"]] = (
+        sets[read_json(report)["ordered_sha256"]] = (
             report.parent.name,
             read_scores(report.parent / "predictions.parquet"),
         )
@@ -77,9 +76,8 @@ def _scored_sets(folder: RunFolder, record: dict[str, Any]) -> dict[str, tuple[s
 
 
 def _right(rows: ScoredRows) -> Any:
-    """Return whether each row was labelled rightly, in the order of the row ids."""
-    order = rows.row_numbers.argsort(kind="stable")
-    return (rows.scores.predictions == rows.labels)[order]
+    """Return whether each row was labelled rightly."""
+    return rows.scores.predictions == rows.labels
 
 
 def _summary(run: str, record: dict[str, Any], sets: dict[str, tuple[str, ScoredRows]]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Evaluate a run on labelled rows: the only way to the labels of a test split."""
 
+import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 
 from submillion.baselines import load_baselines
 from submillion.data import RawRows, encode_labels, read_rows
-from submillion.data.duplicates import split_sha256
+from submillion.data.duplicates import split_sha256, text_hashes
 from submillion.evaluation.labelled import evaluate_labelled
 from submillion.evaluation.plots import plot_confusion
 from submillion.prediction import Predictor, load_predictor
@@ -106,7 +107,13 @@ def _note_read(
             "n": len(rows.texts),
         }
         record = folder.update(test_reads=[*folder.read()["test_reads"], read])
-    return {"split": split, "sha256": sha256, "test_reads": record["test_reads"] if split == "test" else None}
+    ordered = hashlib.sha256("".join(text_hashes(rows.texts)).encode()).hexdigest()
+    return {
+        "split": split,
+        "sha256": sha256,
+        "ordered_sha256": ordered,
+        "test_reads": record["test_reads"] if split == "test" else None,
+    }
 
 
 def _name_of(source: str) -> str:

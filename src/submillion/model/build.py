@@ -14,6 +14,7 @@ from submillion.budget.plan import Plan
 from submillion.encoders import how_to_get
 from submillion.errors import ConfigError
 from submillion.model.adapter import assert_planned, attach, quiet_peft
+from submillion.model.device import choose_device
 
 
 class Classifier(nn.Module):
@@ -198,4 +199,4 @@ def build_model(
         head = nn.Linear(width, len(label_names)) if plan.pooling == "mean" else None
         model = Classifier(attach(base, plan), head)
     assert_planned(model, plan, "after build")
-    return model
+    return model.to(choose_device())

@@ -1,5 +1,6 @@
 """Adapters on disk: stock PEFT, so that they load without this package, and load here from anywhere."""
 
+import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -15,7 +16,8 @@ from torch import nn
 from submillion.encoders import load_tokenizer, resolve_encoder
 from submillion.errors import RunError
 from submillion.model.build import Classifier, load_base, quiet_transformers
-from submillion.run import read_json, write_json
+from submillion.model.device import choose_device
+from submillion.run import make_readable, read_json, write_json
 
 WEIGHTS = "adapter_model.safetensors"
 HEAD = "head.safetensors"
@@ -74,6 +76,8 @@ def save_adapter(
     )
     readme = adapter_readme(encoder, model_name, label_names, max_length, model.head is not None)
     (partial / "README.md").write_text(readme, encoding="utf-8")
+    for file in partial.iterdir():
+        make_readable(file)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(partial, folder)
 
@@ -87,11 +91,11 @@ def adapter_readme(
     start = [
         "import torch",
         "from peft import PeftModel",
-        f"from transformers import {'AutoModel' if has_mean_pooling else 'AutoModelForSequenceClassification'}, AutoTokenizer",
         *(["from safetensors.torch import load_file"] if has_mean_pooling else []),
+        f"from transformers import {'AutoModel' if has_mean_pooling else 'AutoModelForSequenceClassification'}, AutoTokenizer",
         "",
         'folder = "."  # this folder',
-        f"encoder = {encoder!r}{hub_note}",
+        f"encoder = {json.dumps(encoder)}{hub_note}",
         f"names = {names!r}",
     ]
     if has_mean_pooling:
@@ -173,7 +177,7 @@ def load_saved(
     model.requires_grad_(False)
     tokenizer = load_tokenizer(str(path) if (path / "tokenizer.json").is_file() else source)
     return SavedClassifier(
-        model=model.eval(),
+        model=model.to(choose_device()).eval(),
         tokenizer=tokenizer,
         label_names=names,
         label_values=tuple(saved.get("label_values") or names),

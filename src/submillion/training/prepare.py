@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 
 from submillion.budget.families import length_limit
@@ -14,6 +13,7 @@ from submillion.data.splits import Splits, load_splits
 from submillion.data.tokens import TokenRows, choose_max_length, cut, tokenize
 from submillion.encoders import load_config, load_tokenizer, resolve_encoder
 from submillion.errors import ConfigError
+from submillion.model.device import choose_device
 from submillion.recipe import Recipe
 from submillion.training.fit import Labelled
 
@@ -162,7 +162,7 @@ def _say_plan(plan: Plan, tokens: TokenRows, splits: Splits, recipe: Recipe, con
         f"rows: {len(splits.train):,} to train on, {held or 'none held back'}; {len(splits.label_names)} labels"
     )
     say(f"texts are cut at {tokens.max_length} tokens: {100 * share:.1f} % of the train rows are longer")
-    if recipe.training.fp16 and not torch.cuda.is_available():
+    if recipe.training.fp16 and choose_device().type == "cpu":
         say("fp16 is asked for and there is no GPU: training runs in fp32")
     if splits.validation is None:
         say(

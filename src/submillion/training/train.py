@@ -13,6 +13,7 @@ from submillion.baselines import Baselines, fit_baselines, load_baselines, save_
 from submillion.data.splits import Rows
 from submillion.errors import RunError
 from submillion.model.build import Classifier, build_model
+from submillion.model.device import choose_device
 from submillion.model.saved import save_adapter
 from submillion.recipe import Recipe
 from submillion.run import RunFolder
@@ -107,7 +108,7 @@ def _first_record(prepared: Prepared, sources: Sources) -> dict[str, Any]:
                 for name in ("submillion", "torch", "transformers", "peft", "scikit-learn", "datasets")
             },
             "python": platform.python_version(),
-            "device": "cuda" if torch.cuda.is_available() else "cpu",
+            "device": str(choose_device()),
             "threads": torch.get_num_threads(),
             "machine": platform.machine(),
             "numerics": "exact",

@@ -16,6 +16,7 @@ from submillion.budget.plan import Plan
 from submillion.errors import RunError
 from submillion.model.adapter import assert_planned
 from submillion.model.build import Classifier, quiet_transformers
+from submillion.model.device import choose_device
 from submillion.recipe import TrainingConfig
 from submillion.run import written_atomically
 from submillion.scoring import Scores, pad, score
@@ -165,7 +166,7 @@ def training_arguments(
 
     ``warmup_ratio`` becomes v5's fractional ``warmup_steps``; ``fp16`` counts on a GPU only.
     """
-    has_gpu = torch.cuda.is_available()
+    has_gpu = choose_device().type == "cuda"
     return TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=config.num_train_epochs,
@@ -178,6 +179,7 @@ def training_arguments(
         per_device_eval_batch_size=config.per_device_eval_batch_size,
         gradient_accumulation_steps=config.gradient_accumulation_steps,
         label_smoothing_factor=config.label_smoothing_factor,
+        use_cpu=not has_gpu,
         fp16=config.fp16 and has_gpu,
         bf16=False,
         optim="adamw_torch",
