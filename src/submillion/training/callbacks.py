@@ -80,7 +80,7 @@ class ProgressBar(TrainerCallback):
             MofNCompleteColumn(),
             TextColumn("steps · loss {task.fields[loss]} · {task.fields[rate]} rows/s ·"),
             TimeRemainingColumn(),
-            TextColumn("left {task.fields[metric]}"),
+            TextColumn("left"),
             console=console,
             transient=True,
         )
@@ -88,7 +88,7 @@ class ProgressBar(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Start the bar at the step that training goes on from."""
         self.task = self.progress.add_task(
-            "train", total=state.max_steps, completed=state.global_step, loss="-", rate="-", metric=""
+            "train", total=state.max_steps, completed=state.global_step, loss="-", rate="-"
         )
         self.started, self.first_step = time.monotonic(), state.global_step
         if self.console.is_terminal:
@@ -108,8 +108,7 @@ class ProgressBar(TrainerCallback):
             self.progress.update(self.task, loss=f"{logs['loss']:.3f}")
         if logs and "eval_accuracy" in logs:
             figures = f"validation accuracy {100 * logs['eval_accuracy']:.2f}, macro F1 {100 * logs['eval_macro_f1']:.2f}"
-            self.progress.update(self.task, metric=f"· {figures}")
-            self.console.print(f"epoch {logs.get('epoch', 0):g}: {figures}", style="dim")
+            self.console.print(f"epoch {logs.get('epoch', 0):g}: {figures}", style="dim", highlight=False)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Take the bar away."""
