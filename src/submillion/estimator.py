@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from submillion import api
+from submillion.data import encode_labels, read_rows
 from submillion.errors import DataError
 from submillion.prediction import Predictor, load_predictor
 from submillion.recipe import DEFAULT_MODEL
@@ -22,7 +23,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         budget: Most parameters that may train, head included.
         recipe: A YAML file or the name of a recipe that comes with the package; None: the default one.
         fields: Any other recipe fields, such as ``{"learning_rate": 2e-4}``.
-        output: The run folder to keep; None: a temporary one, gone with the estimator.
+        output: The run folder to keep; None: a temporary one, gone after `fit`.
         random_state: Seed of split, shuffle, initialisation and dropout.
         verbose: Whether progress is shown on stderr.
 
@@ -63,22 +64,21 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         texts, labels = _texts(X), np.asarray(y)
         if len(texts) != len(labels):
             raise DataError(f"X has {len(texts):,} texts and y {len(labels):,} labels: they must be as many")
-        self._folder = None if self.output else tempfile.TemporaryDirectory(prefix="submillion-")
-        output = self.output or f"{self._folder.name}/run"  # type: ignore[union-attr]
-        self.run_ = api.train(
-            list(zip(texts, labels.tolist(), strict=True)),
-            output=output,
-            recipe=self.recipe,
-            quiet=not self.verbose,
-            model=self.model,
-            budget=self.budget,
-            seed=self.random_state,
-            **dict(self.fields or {}),
-        )
-        self._predictor: Predictor = load_predictor(output)
+        with tempfile.TemporaryDirectory(prefix="submillion-") as folder:
+            output = self.output or f"{folder}/run"
+            self.run_ = api.train(
+                list(zip(texts, labels.tolist(), strict=True)),
+                output=output,
+                recipe=self.recipe,
+                quiet=not self.verbose,
+                model=self.model,
+                budget=self.budget,
+                seed=self.random_state,
+                **dict(self.fields or {}),
+            )
+            self._predictor: Predictor = load_predictor(output)
         self.classes_ = np.unique(labels)
-        names = [str(value) for value in self.run_["data"]["label_values"]]
-        self._columns = [names.index(str(value)) for value in self.classes_]
+        self._columns = _columns_of(self.classes_, self.run_["data"]["label_values"])
         return self
 
     def predict_proba(self, X: Sequence[str]) -> np.ndarray:
@@ -97,6 +97,17 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.two_d_array = False
         tags.input_tags.one_d_array = True
         return tags
+
+
+def _columns_of(classes: np.ndarray, label_values: Sequence[Any]) -> np.ndarray:
+    """Return which of the run's labels each class is, read as the training rows were (white space taken off).
+
+    >>> _columns_of(np.array([" b", "a"]), ["a", "b"])
+    array([1, 0])
+    """
+    labels = read_rows([("a text", value) for value in classes.tolist()]).labels or []
+    known = [str(value) for value in label_values]
+    return encode_labels(labels, known, known_values=label_values, source="y, each label once").codes
 
 
 def _texts(values: Any) -> list[str]:

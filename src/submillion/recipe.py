@@ -76,6 +76,7 @@ class BudgetConfig(Section):
         description="What is adapted: q, qv, qkv, attention, all-linear, or name patterns as PEFT matches them.",
     )
     rank: int | None = Field(None, ge=1, description="LoRA rank. Default: the largest within the budget.")
+    max_rank: int | None = Field(None, ge=1, description="With rank open: take no larger one than this.")
     lora_alpha: float | None = Field(None, gt=0, description="LoRA scale numerator. Default: twice the rank.")
     lora_dropout: float = Field(
         0.1, ge=0, lt=1, description="Dropout before LoRA's A matrix, from 0 up to below 1."

@@ -33,6 +33,7 @@ class Choice:
     method: str
     target_modules: tuple[str, ...]
     rank: int | None
+    max_rank: int | None
     lora_alpha: float | None
     lora_dropout: float
     head: str
@@ -146,7 +147,8 @@ def _settle_rank(choice: Choice, hits: Hits, head: int) -> tuple[int, str | None
     shapes = list(hits.adapted.values())
     if choice.rank is None:
         try:
-            return solve_rank(choice.budget, shapes, head, method=choice.method), None
+            fitting = solve_rank(choice.budget, shapes, head, method=choice.method)
+            return min(fitting, choice.max_rank or fitting), None
         except BudgetError as error:
             return 1, str(error)
     if choice.rank > largest_rank(shapes):

@@ -27,6 +27,7 @@ def make_plans(
     method: str = "lora",
     target_modules: str | Sequence[str] | None = None,
     rank: int | None = None,
+    max_rank: int | None = None,
     lora_alpha: float | None = None,
     lora_dropout: float = 0.1,
     head: str | None = None,
@@ -46,6 +47,7 @@ def make_plans(
         target_modules: A named set (`q`, `qv`, `qkv`, `attention`, `all-linear`), letters of `q k v o`, or suffix
             patterns as PEFT matches them; several as a list or with commas. None: each named set.
         rank: LoRA's r. None: the largest that fits.
+        max_rank: With ``rank`` open, no larger than this.
         lora_alpha: LoRA's numerator of the scale. None: twice the rank.
         lora_dropout: Dropout before LoRA's first matrix, from 0 up to below 1.
         head: "full" (every layer trains) or "output" (only the last; not with mean pooling). None: each.
@@ -57,7 +59,7 @@ def make_plans(
             or a pattern hits nothing.
         BudgetError: If no rank was named and none fits, whatever the targets and head.
     """
-    _check(n_labels, budget, method, rank, lora_alpha, lora_dropout, head, pooling)
+    _check(n_labels, budget, method, rank, max_rank, lora_alpha, lora_dropout, head, pooling)
     encoder = read_encoder(model, n_labels)
     wishes: Sequence[str | Sequence[str]] = NAMED_SETS if target_modules is None else [target_modules]
     plans = [
@@ -68,6 +70,7 @@ def make_plans(
                 method=method,
                 target_modules=parse_targets(wish, encoder.family),
                 rank=rank,
+                max_rank=max_rank,
                 lora_alpha=_tidy(lora_alpha),
                 lora_dropout=lora_dropout,
                 head=one_head,
@@ -91,6 +94,7 @@ def make_plan(
     method: str = "lora",
     target_modules: str | Sequence[str] | None = None,
     rank: int | None = None,
+    max_rank: int | None = None,
     lora_alpha: float | None = None,
     lora_dropout: float = 0.1,
     head: str | None = None,
@@ -112,6 +116,7 @@ def make_plan(
         method=method,
         target_modules="qv" if target_modules is None else target_modules,
         rank=rank,
+        max_rank=max_rank,
         lora_alpha=lora_alpha,
         lora_dropout=lora_dropout,
         head="full" if head is None else head,
@@ -170,6 +175,7 @@ def _check(
     budget: int,
     method: str,
     rank: int | None,
+    max_rank: int | None,
     lora_alpha: float | None,
     lora_dropout: float,
     head: str | None,
@@ -186,6 +192,7 @@ def _check(
         f"method={method!r} is not known: give one of {', '.join(METHODS)}": method in METHODS,
         f"rank={rank} is below 1: give at least 1, or none for the largest that fits": rank is None
         or rank >= 1,
+        f"max_rank={max_rank} is below 1: give at least 1, or none": max_rank is None or max_rank >= 1,
         f"lora_alpha={lora_alpha} is not above 0: give none for twice the rank": lora_alpha is None
         or lora_alpha > 0,
         f"lora_dropout={lora_dropout} is outside 0 (inclusive) to 1 (exclusive)": 0 <= lora_dropout < 1,

@@ -45,7 +45,7 @@ def command(output: str, seed: int) -> None:
     click.secho("1. What would train, counted before any weight is read", bold=True)
     budget = {
         "target_modules": recipe.budget.target_modules,
-        "rank": recipe.budget.rank,
+        "max_rank": recipe.budget.max_rank,
         "pooling": recipe.budget.pooling,
     }
     show.plans(api.plan(DEFAULT_MODEL, 8, **budget).to_json())

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from submillion.encoders import load_tokenizer, resolve_encoder
-from submillion.errors import RunError
+from submillion.errors import ConfigError, RunError
 from submillion.model.build import Classifier, load_base, quiet_transformers
 from submillion.model.device import choose_device
 from submillion.run import make_readable, read_json, write_json
@@ -160,7 +160,7 @@ def load_saved(
     path = Path(folder)
     config = _adapter_config(path)
     saved = read_json(path / NAMES) if (path / NAMES).is_file() else {}
-    source = resolve_encoder(encoder or _base_of(config, saved))
+    source = resolve_encoder(encoder) if encoder else _resolved_base(path, _base_of(config, saved))
     has_head = (path / HEAD).is_file()
     n_labels = _count_labels(path, has_head)
     names = tuple(saved.get("label_names") or label_names or (str(index) for index in range(n_labels)))
@@ -192,6 +192,17 @@ def _base_of(config: Any, saved: dict[str, Any]) -> str:
     if saved.get("model") and not Path(recorded).is_dir():
         return str(saved["model"])
     return recorded
+
+
+def _resolved_base(path: Path, base: str) -> str:
+    """Resolve the base that an adapter names; where it is gone, say how to name its new place."""
+    try:
+        return resolve_encoder(base)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{path} was made on the base {base!r}, which is not there any more: put it back, or name its folder or "
+            f"hub id by --encoder ({error})"
+        ) from None
 
 
 def _adapter_config(path: Path) -> Any:

@@ -95,6 +95,7 @@ def prepare(recipe: Recipe, sources: Sources, console: Console) -> Prepared:
         method=budget.method,
         target_modules=budget.target_modules,
         rank=budget.rank,
+        max_rank=budget.max_rank,
         lora_alpha=budget.lora_alpha,
         lora_dropout=budget.lora_dropout,
         head=budget.head,

