@@ -98,20 +98,27 @@ def train(
     return folder.finish(asked.training.keep_checkpoints)
 
 
-def load(path: str | Path, *, encoder: str | None = None) -> Any:
+def load(path: str | Path, *, encoder: str | None = None, label_names: Sequence[str] | None = None) -> Any:
     """Load a finished run, or any PEFT adapter of a text classifier; returns what has `predict` and `predict_proba`.
 
     Args:
         path: A run folder, or a folder with `adapter_config.json`.
         encoder: The base's folder or hub id where it now lies elsewhere.
+        label_names: For an adapter that carries none; default: "0", "1", ...
     """
     from submillion.prediction import load_predictor
 
-    return load_predictor(path, encoder=encoder)
+    return load_predictor(path, encoder=encoder, label_names=label_names)
 
 
 def predict(
-    run: str | Path, data: Any, *, output: str | Path | None = None, **options: Any
+    run: str | Path,
+    data: Any,
+    *,
+    output: str | Path | None = None,
+    encoder: str | None = None,
+    label_names: Sequence[str] | None = None,
+    **options: Any,
 ) -> list[str] | int:
     """Label texts, or the rows of a file.
 
@@ -120,9 +127,11 @@ def predict(
         data: A list of texts, a DataFrame, a file or `hub:NAME`.
         output: Where labels and probabilities are written; then the number of rows is returned. Without it
             the label names are returned.
+        encoder: The base's folder or hub id where it now lies elsewhere.
+        label_names: For an adapter that carries none; default: "0", "1", ...
         options: With ``output``: ``format`` and ``text_columns``.
     """
-    predictor = load(run)
+    predictor = load(run, encoder=encoder, label_names=label_names)
     if output is not None:
         written: int = predictor.predict_file(data, output, **options)
         return written

@@ -151,12 +151,15 @@ def _integer_labels(saved: SavedClassifier) -> list[int]:
     )
 
 
-def load_predictor(path: str | Path, *, encoder: str | None = None) -> Predictor:
+def load_predictor(
+    path: str | Path, *, encoder: str | None = None, label_names: Sequence[str] | None = None
+) -> Predictor:
     """Load a finished run, or any PEFT adapter of a text classifier.
 
     Args:
         path: A run folder, or a folder with `adapter_config.json`.
         encoder: The base's folder or hub id where it now lies elsewhere.
+        label_names: For an adapter that carries none; default: "0", "1", ...
 
     Raises:
         RunError: If it is neither, not finished, or damaged.
@@ -165,7 +168,7 @@ def load_predictor(path: str | Path, *, encoder: str | None = None) -> Predictor
     """
     folder = RunFolder(path)
     if not folder.exists and (folder.path / "adapter_config.json").is_file():
-        return Predictor(load_saved(path, encoder=encoder))
+        return Predictor(load_saved(path, encoder=encoder, label_names=label_names))
     record = folder.read_finished()
     recipe = Recipe.model_validate(record["recipe"])
     saved = load_saved(folder.adapter, encoder=encoder)

@@ -72,11 +72,13 @@ class BudgetConfig(Section):
     )
     method: Literal["lora", "rslora"] = Field("lora", description="How the encoder is adapted.")
     target_modules: str | tuple[str, ...] | None = Field(
-        None,
+        ("query", "dense"),
         description="What is adapted: q, qv, qkv, attention, all-linear, or name patterns as PEFT matches them.",
     )
-    rank: int | None = Field(None, ge=1, description="LoRA rank. Default: the largest within the budget.")
-    max_rank: int | None = Field(None, ge=1, description="With rank open: take no larger one than this.")
+    rank: int | None = Field(
+        None, ge=1, description="LoRA rank. Default: the largest within the budget, at most max_rank."
+    )
+    max_rank: int | None = Field(8, ge=1, description="Largest rank taken where rank is left open.")
     lora_alpha: float | None = Field(None, gt=0, description="LoRA scale numerator. Default: twice the rank.")
     lora_dropout: float = Field(
         0.1, ge=0, lt=1, description="Dropout before LoRA's A matrix, from 0 up to below 1."
@@ -97,10 +99,11 @@ class ModelConfig(Section):
 
     model: str = Field(DEFAULT_MODEL, description="The encoder: a hub id or a folder.")
     head_init: Literal["random", "probe"] = Field(
-        "random", description="Start the head at random, or from the linear probe (pooling mean only)."
+        "probe",
+        description="Start the head's last layer at random, or from a linear probe of the train rows.",
     )
     base_dropout: float | None = Field(
-        None, ge=0, lt=1, description="Dropout inside the frozen encoder. Default: what its config says."
+        0.0, ge=0, lt=1, description="Dropout inside the frozen encoder; null: what its config says."
     )
 
 
@@ -160,7 +163,7 @@ class EvaluationConfig(Section):
 
 
 class Recipe(Section):
-    """Everything a training is asked to do."""
+    """Everything a training is asked to do; the defaults are the recipe for the default encoder."""
 
     seed: int = Field(42, ge=0, lt=2**32, description="Reaches split, shuffle, initialisation and dropout.")
     data: DataConfig = DataConfig()
@@ -186,7 +189,7 @@ def load_recipe(source: str | Path | Recipe | None = None, **overrides: Any) -> 
 
     Args:
         source: A YAML file, the name of a recipe that comes with the package, a `Recipe`, or None: the
-            package's default.
+            the defaults.
         overrides: Field names of any section, or ``seed``; ``r`` is accepted for ``rank``.
 
     Raises:
@@ -199,7 +202,7 @@ def load_recipe(source: str | Path | Recipe | None = None, **overrides: Any) -> 
     if isinstance(source, Recipe):
         tree = source.model_dump()
     else:
-        tree = _read_tree("default" if source is None else source, ())
+        tree = {} if source is None else _read_tree(source, ())
     for name, value in overrides.items():
         section = _section_of("rank" if name == "r" else name)
         if section is None:

@@ -21,9 +21,18 @@ SCHEMA_VERSION = 1
 
 @contextmanager
 def written_atomically(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; rename it to ``path`` when the block ends without error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    """Yield a temporary path beside ``path``; rename it to ``path`` when the block ends without error.
+
+    Raises:
+        RunError: Before the block, if ``path`` cannot be written.
+    """
+    if path.is_dir():
+        raise RunError(f"{path} is a folder: name a file to write")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror}") from None
     os.close(handle)
     temporary = Path(name)
     try:

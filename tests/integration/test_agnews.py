@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def files(shared, tmp_path_factory) -> tuple[str, str]:
     )
 
 
-def test_official_files_through_the_default_recipe(files, tmp_path):
+def test_official_files_through_the_default_recipe(files, tmp_path, monkeypatch):
     train, test = files
     record = submillion.train(
         train, test=test, output=tmp_path / "run", num_train_epochs=4, max_length=32, quiet=True
@@ -57,8 +58,12 @@ def test_official_files_through_the_default_recipe(files, tmp_path):
     assert sum(a == b for a, b in zip(labels, truth, strict=True)) / N_TEST == pytest.approx(
         report["accuracy"]["value"]
     )
-    readme = (tmp_path / "run" / "adapter" / "README.md").read_text()
-    assert f'the same encoder on the hub: "{DEFAULT_MODEL}"' in readme
-    assert (
-        json.loads((tmp_path / "run" / "adapter" / "submillion.json").read_text())["model"] == DEFAULT_MODEL
-    )
+    adapter = tmp_path / "run" / "adapter"
+    assert json.loads((adapter / "submillion.json").read_text())["model"] == DEFAULT_MODEL
+    (code,) = re.findall(r"```python\n(.*?)```", (adapter / "README.md").read_text(), re.DOTALL)
+    assert DEFAULT_MODEL in code
+    monkeypatch.chdir(adapter)
+    space: dict = {}
+    exec(code, space)
+    ours = submillion.load(tmp_path / "run").scores(space["texts"]).logits
+    assert space["logits"].tolist() == [pytest.approx(row, abs=1e-5) for row in ours]

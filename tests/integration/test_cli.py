@@ -189,9 +189,7 @@ def test_evaluate_and_compare(trained, files, tmp_path, capsys):
 
 def test_flags_override_the_recipe_file(files, tmp_path, capsys):
     recipe = tmp_path / "mine.yaml"
-    recipe.write_text(
-        "extends: default\nseed: 5\nbudget: {rank: 4}\ntraining: {num_train_epochs: 1, learning_rate: 2.0e-3}\n"
-    )
+    recipe.write_text("seed: 5\nbudget: {rank: 4}\ntraining: {num_train_epochs: 1, learning_rate: 2.0e-3}\n")
     code, out, _ = status(
         [
             "train",
@@ -223,7 +221,7 @@ def test_flags_override_the_recipe_file(files, tmp_path, capsys):
 def test_train_and_model_in_the_recipe_are_enough(files, tmp_path, capsys):
     recipe = tmp_path / "mine.yaml"
     recipe.write_text(
-        f"extends: default\ndata: {{train: {files['train']}}}\nmodel: {{model: {files['model']}}}\n"
+        f"data: {{train: {files['train']}}}\nmodel: {{model: {files['model']}}}\n"
         "training: {num_train_epochs: 1}\n"
     )
     code, out, _ = status(["train", "--recipe", recipe, "--output", tmp_path / "run", "--json"], capsys)
@@ -298,6 +296,20 @@ def test_a_users_error_is_one_line_and_leaves_nothing(arguments, says, files, tm
     assert says.replace("OUT", replaced["OUT"]) in errors[0]
     assert "Traceback" not in err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_an_output_that_cannot_be_written(command, trained, files, tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    source = "--input" if command == "predict" else "--data"
+    for output in (tmp_path, tmp_path / "file" / "out.csv"):
+        if command == "evaluate" and output == tmp_path:
+            continue  # a folder is what it writes into
+        code, out, err = status([command, trained, source, files["test"], "--output", output], capsys)
+        assert (code, out) == (1, "")
+        assert err.startswith(f"error: {output}")
+        assert err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_an_existing_output_is_not_touched(files, trained, tmp_path, capsys):

@@ -89,6 +89,7 @@ def test_fit_predict_score(fitted):
         "int32",
         "float",
         "bool",
+        "strings of int",
     ],
 )
 def test_classes_order_predict_proba(classifier, kind):
@@ -103,6 +104,7 @@ def test_classes_order_predict_proba(classifier, kind):
         "int32": (np.array(numbers, dtype=np.int32), NUMBERS.get),
         "Series of int": (pd.Series(numbers, index=range(100, 190)), NUMBERS.get),
         "float": (np.array(numbers, dtype=float), NUMBERS.get),
+        "strings of int": (list(map(str, numbers)), lambda name: str(NUMBERS[name])),
         "array of str": (np.array(names), str),
         "Series of str": (pd.Series(names), str),
         "object array": (np.array(names, dtype=object), str),

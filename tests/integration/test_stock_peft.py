@@ -304,6 +304,20 @@ def test_adapter_with_a_damaged_file_is_refused(tiny_encoder, tmp_path, capsys):
     assert one_line_refusal(adapter, capsys).startswith(f"{weights} cannot be read: ")
 
 
+def test_run_with_a_damaged_adapter_is_refused(runs, tmp_path, capsys):
+    adapter = tmp_path / "adapter"
+    shutil.copytree(runs["roberta-mean"] / "adapter", adapter)
+    weights = adapter / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    assert one_line_refusal(adapter, capsys).startswith(f"{weights} cannot be read: ")
+
+
+def test_adapter_on_another_base_is_refused(runs, tiny_encoder):
+    encoder = tiny_encoder("bert")
+    with pytest.raises(RunError, match=rf"does not fit the base '{encoder}': was it made on another one\?"):
+        submillion.load(runs["roberta-full"] / "adapter", encoder=encoder)
+
+
 def test_head_of_mean_pooling_must_fit_its_names(runs, tmp_path, capsys):
     adapter = tmp_path / "adapter"
     shutil.copytree(runs["roberta-mean"] / "adapter", adapter)

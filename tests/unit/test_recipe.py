@@ -93,7 +93,7 @@ def test_extends_beside_and_shipped(write):
     path = write("extends: base\ntraining: {learning_rate: 0.125}\n")
     recipe = load_recipe(path)
     assert (recipe.seed, recipe.training.learning_rate, recipe.training.weight_decay) == (7, 0.125, 0.25)
-    assert load_recipe(write("extends: default")) == load_recipe()
+    assert load_recipe(write("extends: quickstart")) == load_recipe("quickstart")
     assert refused(write("extends: nothing"))[0].startswith("recipe='nothing' is neither a file nor one of ")
 
 
@@ -107,10 +107,10 @@ def test_extending_in_a_circle_is_refused(write):
 
 
 def test_precedence_is_default_recipe_flag(write):
-    path = write("extends: default\ntraining: {learning_rate: 0.5, weight_decay: 0.5}\n")
+    path = write("training: {learning_rate: 0.5, weight_decay: 0.5}\n")
     recipe = load_recipe(path, weight_decay=0.25, seed=3)
     assert recipe.training.warmup_ratio == Recipe().training.warmup_ratio
-    assert recipe.budget.max_rank == load_recipe("default").budget.max_rank == 8
+    assert recipe.budget.max_rank == Recipe().budget.max_rank == 8
     assert recipe.training.learning_rate == 0.5
     assert recipe.training.weight_decay == 0.25
     assert recipe.seed == 3
@@ -147,11 +147,11 @@ def test_every_field_has_one_home_and_a_description():
 
 
 def test_shipped_recipes_load():
-    assert {"default", "quickstart", "paper", *PAPER} <= set(recipe_names())
+    assert {"quickstart", "paper", *PAPER} <= set(recipe_names())
     for name in recipe_names():
         assert isinstance(load_recipe(name), Recipe)
     assert load_recipe().model.model == DEFAULT_MODEL
-    assert load_recipe() == load_recipe("default")
+    assert load_recipe() == Recipe()
     assert load_recipe("quickstart").data.max_rows_per_class is not None
 
 
@@ -181,9 +181,11 @@ def test_the_papers_rows_extend_it(name):
     recipe = load_recipe(name)
     assert recipe.budget.lora_alpha == 2 * recipe.budget.rank
     assert recipe.training.num_train_epochs == PAPER[name][1]
-    without = {"rank": None, "lora_alpha": None, "target_modules": None}
-    assert recipe.budget.model_copy(update=without) == load_recipe("paper").budget
-    assert recipe.data == load_recipe("paper").data
+    without = {"rank": None, "lora_alpha": None, "target_modules": Recipe().budget.target_modules}
+    base = load_recipe("paper")
+    assert recipe.budget.model_copy(update=without) == base.budget.model_copy(update=without)
+    assert recipe.data == base.data
+    assert recipe.model == base.model
     number = int(re.match(r"paper-r(\d+)-", name).group(1))
     assert recipe.budget.rank == number
 

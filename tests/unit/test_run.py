@@ -123,3 +123,15 @@ def test_only_an_empty_folder_is_free(tmp_path):
             RunFolder(path).check_free()
     with pytest.raises(RunError, match="cannot be made: Not a directory"):
         RunFolder(tmp_path / "file" / "run").start()
+
+
+def test_what_cannot_be_written_is_said_before_anything_is_done(tmp_path):
+    (tmp_path / "file").write_text("old")
+    for path, says in (
+        (tmp_path, f"{tmp_path} is a folder: name a file to write"),
+        (tmp_path / "file" / "out.csv", f"{tmp_path}/file/out.csv cannot be written: "),
+    ):
+        with pytest.raises(RunError) as caught, written_atomically(path):
+            raise AssertionError("the block must not begin")
+        assert str(caught.value).startswith(says)
+    assert (tmp_path / "file").read_text() == "old"

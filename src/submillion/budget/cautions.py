@@ -12,7 +12,6 @@ from submillion.budget.targets import Hits
 def warn(plan: Plan, hits: Hits, encoder: Encoder) -> Iterator[str]:
     """Yield the warnings of ``plan``, that of an exceeded budget excepted."""
     if plan.pooling == "mean":
-        yield from _warn_idle(plan, hits)
         return
     yield from _warn_old_peft(plan, hits, encoder)
     yield from _warn_peft_alone(plan, hits, encoder)
@@ -20,15 +19,6 @@ def warn(plan: Plan, hits: Hits, encoder: Encoder) -> Iterator[str]:
         yield (
             f"head='output' keeps {', '.join(frozen)} as it starts, which is at random (by the "
             f"{plan.random_layers_source}): it does not train, and is saved with the adapter."
-        )
-
-
-def _warn_idle(plan: Plan, hits: Hits) -> Iterator[str]:
-    """Yield which matched layers are not adapted because mean pooling does not use them."""
-    for pattern, layers in hits.in_head.items():
-        yield (
-            f"target pattern {pattern!r} also matches {', '.join(layers)}, which does no work with pooling='mean': "
-            f"it is not adapted (exclude_modules)."
         )
 
 

@@ -1,5 +1,6 @@
 """Entry of the command: finds the subcommand, and turns a user's error into one line and status 1."""
 
+import signal
 import sys
 from importlib import import_module
 from typing import Any
@@ -50,10 +51,16 @@ def cli() -> None:
     """Fine-tune a text classifier inside a hard budget of trainable parameters, and know how far to trust it."""
 
 
+def _interrupt(number: int, frame: Any) -> None:
+    """Treat SIGTERM as Ctrl-C: say how to go on."""
+    raise KeyboardInterrupt
+
+
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command; return or exit with its status: 0 done, 1 a user's error, 2 wrong usage, 130 interrupted."""
     from submillion.errors import SubmillionError
 
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         return cli.main(arguments, prog_name="submillion", standalone_mode=False)
     except SubmillionError as error:

@@ -12,16 +12,21 @@ from submillion.recipe import Recipe, field_sections
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def recipe_options(*, leave_out: tuple[str, ...] = (), only: tuple[str, ...] | None = None) -> Decorator:
-    """Return a decorator that adds a flag for each recipe field, none of them with a default of its own."""
-    names = [name for name in field_sections() if name not in leave_out and (only is None or name in only)]
+def recipe_options(*, only: tuple[str, ...] | None = None, shows_defaults: bool = True) -> Decorator:
+    """Return a decorator that adds a flag for each recipe field, none of them with a value of its own.
+
+    Args:
+        only: The fields that get a flag; None: all of them, and the seed.
+        shows_defaults: Whether help names the recipe's defaults: not where a command leaves the field open.
+    """
+    names = [name for name in field_sections() if only is None or name in only]
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        if only is None or "seed" in only:
-            function = _option("seed", Recipe.model_fields["seed"])(function)
+        if only is None:
+            function = _option("seed", Recipe.model_fields["seed"], shows_defaults)(function)
         for name in reversed(names):
             section = Recipe.model_fields[field_sections()[name]].default
-            function = _option(name, type(section).model_fields[name])(function)
+            function = _option(name, type(section).model_fields[name], shows_defaults)(function)
         return function
 
     return decorate
@@ -57,15 +62,14 @@ class Layers(click.ParamType[Any]):
         return tuple(int(part) for part in parts) if all(part.strip().isdigit() for part in parts) else value
 
 
-def _option(name: str, field: Any) -> Decorator:
+def _option(name: str, field: Any, shows_default: bool) -> Decorator:
     flag = "--" + name.replace("_", "-")
-    default = field.default
-    shown = (
-        ""
-        if default is None or default == () or "Default:" in field.description
-        else f"  [default: {default}]"
-    )
-    arguments: dict[str, Any] = {"default": None, "help": field.description + shown}
+    default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+    meaning, _, told = field.description.partition(" Default: ")
+    shown = ""
+    if shows_default:
+        shown = f" Default: {told}" if told else "" if default in (None, "") else f"  [default: {default}]"
+    arguments: dict[str, Any] = {"default": None, "help": meaning + shown}
     if field.annotation is bool:
         return click.option(f"{flag}/--no-{flag[2:]}", name, **arguments)
     flags = (flag, "-r", "--r") if name == "rank" else (flag,)

@@ -23,13 +23,13 @@ from submillion.recipe import DEFAULT_MODEL, BudgetConfig
     help="The encoder: a hub id or a folder; only its config is read.",
 )
 @click.option("--labels", "n_labels", type=int, required=True, help="Number of labels.")
-@recipe_options(only=tuple(BudgetConfig.model_fields))
+@recipe_options(only=tuple(BudgetConfig.model_fields), shows_defaults=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(model: str, n_labels: int, as_json: bool, **fields: Any) -> None:
     """Count exactly what would train, without weights.
 
     Without --rank: for each set of target modules and each head, the largest rank within the budget, the best
-    use of it first.
+    use of it first. With `submillion train`, max_rank bounds a rank that is left open.
     """
     from submillion import api
     from submillion.cli import show

@@ -24,6 +24,9 @@ from submillion.cli.options import CommaList
 )
 @click.option("--text-columns", type=CommaList(), help="Columns joined by a space into the text.")
 @click.option("--encoder", help="The base's folder or hub id, where it now lies elsewhere.")
+@click.option(
+    "--label-names", type=CommaList(), help="For an adapter that carries none: its labels, in order."
+)
 @click.option("--json", "as_json", is_flag=True, help="With --text: print JSON.")
 def command(
     run: str,
@@ -33,6 +36,7 @@ def command(
     format_: str | None,
     text_columns: tuple[str, ...] | None,
     encoder: str | None,
+    label_names: tuple[str, ...] | None,
     as_json: bool,
 ) -> None:
     """Label rows of a file, or texts given here.
@@ -46,7 +50,7 @@ def command(
     from submillion.cli import show
     from submillion.prediction import load_predictor
 
-    predictor = load_predictor(run, encoder=encoder)
+    predictor = load_predictor(run, encoder=encoder, label_names=label_names)
     if text:
         probabilities = predictor.predict_proba(text)
         answers = [

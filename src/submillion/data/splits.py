@@ -214,7 +214,12 @@ def _decontaminated(
 def _without(pool: Pool, hashes: set[str], other: str, notes: list[str]) -> tuple[Pool, int]:
     kept = np.array([i for i, key in enumerate(pool.hashes) if key not in hashes], dtype=np.int64)
     n_left_out = len(pool.rows) - len(kept)
-    notes.append(f"{pool.rows.source}: {plural(n_left_out, 'row')} left out whose text stands in {other}.")
+    if n_left_out:
+        notes.append(
+            f"{pool.rows.source}: {plural(n_left_out, 'row')} left out whose text stands in {other}."
+        )
+    else:
+        notes.append(f"{pool.rows.source}: no row's text stands in {other}.")
     return pool.take(kept), n_left_out
 
 

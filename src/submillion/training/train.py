@@ -56,8 +56,8 @@ def train_run(
         folder.update(status="running", resumed=earlier["resumed"] + 1)
     with folder.failure_noted():
         record = _train(prepared, folder, resume, console)
-        seconds = record["seconds"] | {"total": round(time.monotonic() - started, 1)}
-        return folder.update(seconds=seconds)
+        total = record["seconds"]["before_resuming"] + time.monotonic() - started
+        return folder.update(seconds=record["seconds"] | {"total": round(total, 1)})
 
 
 def _check_output(folder: RunFolder, resume: bool) -> dict[str, Any] | None:
@@ -143,18 +143,18 @@ def _train(prepared: Prepared, folder: RunFolder, resume: bool, console: Console
     baselines = _baselines(prepared, model, folder, resume, seconds, console)
     if recipe.evaluation.cv is not None and folder.read()["cross_validation"] is None:
         folder.update(cross_validation=cross_validate(prepared, recipe.evaluation.cv, console))
-    with _timed(seconds, "training"):
-        trainer = fit_adapter(
-            model,
-            prepared.plan,
-            recipe,
-            train,
-            validation,
-            folder.checkpoints,
-            console,
-            history=folder.history,
-            resume=resume,
-        )
+    trainer = fit_adapter(
+        model,
+        prepared.plan,
+        recipe,
+        train,
+        validation,
+        folder.checkpoints,
+        console,
+        history=folder.history,
+        resume=resume,
+    )
+    seconds["training"] = trainer.seconds
     with _timed(seconds, "scoring"):
         _score_held_back(prepared, model, baselines, folder)
     _save(prepared, model, folder)
@@ -163,7 +163,8 @@ def _train(prepared: Prepared, folder: RunFolder, resume: bool, console: Console
         baselines=baselines.to_json(),
         best_epoch=_best_epoch(trainer, history, validation is not None),
         steps=max((line["step"] for line in history), default=0),
-        seconds={name: round(value, 1) for name, value in seconds.items()},
+        seconds={name: round(value, 1) for name, value in seconds.items()}
+        | {"before_resuming": round(trainer.earlier_seconds, 1)},
     )
 
 

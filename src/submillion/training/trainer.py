@@ -1,6 +1,7 @@
 """transformers' Trainer, its hooks filled: what is saved, what is scored, in which order rows come."""
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,13 @@ from submillion.model.device import choose_device
 from submillion.recipe import TrainingConfig
 from submillion.run import written_atomically
 from submillion.scoring import Scores, pad, score
-from submillion.training.checkpoints import complete_checkpoints, mark_complete, remove_incomplete, remove_old
+from submillion.training.checkpoints import (
+    complete_checkpoints,
+    mark_complete,
+    remove_incomplete,
+    remove_old,
+    seconds_at,
+)
 from submillion.training.sampler import SeededSampler
 
 TRAINED = "trained.safetensors"
@@ -80,6 +87,12 @@ class BudgetTrainer(Trainer):
         self.remove_callback(transformers.ProgressCallback)
         self.remove_callback(transformers.PrinterCallback)
         self.folder = Path(str(self.args.output_dir))
+        self.started, self.earlier_seconds = time.monotonic(), 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on training, that before a resumption included."""
+        return self.earlier_seconds + time.monotonic() - self.started
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SeededSampler:
         self.sampler = SeededSampler(len(self.train_dataset), int(self.args.seed))
@@ -113,7 +126,8 @@ class BudgetTrainer(Trainer):
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
         if self.args.should_save:
-            mark_complete(self.folder / f"checkpoint-{self.state.global_step}", self.state.global_step)
+            checkpoint = self.folder / f"checkpoint-{self.state.global_step}"
+            mark_complete(checkpoint, self.state.global_step, self.seconds)
             remove_old(self.folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
@@ -203,6 +217,7 @@ def fit(trainer: BudgetTrainer, resume: bool) -> None:
     """Train to the end, from the newest whole checkpoint where ``resume`` says so, and load the best epoch."""
     remove_incomplete(trainer.folder)
     whole = complete_checkpoints(trainer.folder) if resume else []
+    trainer.earlier_seconds = seconds_at(whole[-1]) if whole else 0.0
     with quiet_transformers():
         if whole and _had_ended(whole[-1], trainer):
             trainer._load_from_checkpoint(str(whole[-1]))

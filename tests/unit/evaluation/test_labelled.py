@@ -75,7 +75,7 @@ def test_advice_names_only_what_the_adapter_does_not_beat() -> None:
     labels, _ = scored()
     assert report(baseline_predictions={"tfidf_svm": labels}, margin=0.02).advice == (
         "On these rows the adapter is not shown to be better by 2 points than what is cheaper: "
-        "tfidf_svm (no encoder, seconds to fit)."
+        "tfidf_svm (TF-IDF and a linear SVM, no encoder, seconds to fit)."
     )
     assert report(baseline_predictions={}).advice is None
 

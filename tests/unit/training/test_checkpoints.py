@@ -22,7 +22,7 @@ def lay(folder: Path, step: int, *, whole: bool) -> Path:
     path.mkdir(parents=True)
     (path / "trained.safetensors").write_bytes(b"weights")
     if whole:
-        mark_complete(path, step)
+        mark_complete(path, step, 1.5)
     return path
 
 
@@ -36,7 +36,7 @@ def test_only_marked_ones_count_oldest_first(tmp_path):
     lay(tmp_path, 3, whole=False)
     assert [path.name for path in complete_checkpoints(tmp_path)] == ["checkpoint-20", "checkpoint-100"]
     assert complete_checkpoints(tmp_path / "none") == []
-    assert json.loads((tmp_path / "checkpoint-20" / MARKER).read_text()) == {"step": 20}
+    assert json.loads((tmp_path / "checkpoint-20" / MARKER).read_text()) == {"step": 20, "seconds": 1.5}
 
 
 def test_half_written_ones_are_removed_and_nothing_else(tmp_path):
@@ -83,7 +83,7 @@ def test_the_marker_is_written_after_all_files_reached_the_disk(tmp_path, monkey
         fsync(handle)
 
     monkeypatch.setattr(os, "fsync", watched)
-    mark_complete(path, 5)
+    mark_complete(path, 5, 1.5)
     assert synced == [False] * 3  # two files, then the marker under its temporary name
     assert (path / MARKER).is_file()
 
@@ -96,5 +96,5 @@ def test_no_marker_where_a_file_cannot_be_synced(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="disk full"):
-        mark_complete(path, 5)
+        mark_complete(path, 5, 1.5)
     assert complete_checkpoints(tmp_path) == []
