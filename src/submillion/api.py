@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from submillion.recipe import Recipe, load_recipe
+from submillion.recipe import Recipe, checked_recipe, load_recipe
 from submillion.run import RunFolder
 
 
@@ -78,11 +78,9 @@ def train(
         if isinstance(value, str | Path)
     }
     folder = RunFolder(output)
-    begun = (
-        Recipe.model_validate(folder.read()["recipe"])
-        if resume and recipe is None and folder.exists
-        else recipe
-    )
+    begun = recipe
+    if resume and recipe is None and folder.exists:
+        begun = checked_recipe(folder.read()["recipe"], str(folder.run_json))
     asked = load_recipe(begun, **fields, **{name: str(value) for name, value in named.items()})
     sources = Sources(
         train if train is not None else asked.data.train,
@@ -90,7 +88,10 @@ def train(
         test if test is not None else asked.data.test,
     )
     if sources.train is None:
-        raise ConfigError("there is nothing to train on: name a file by --train, or data.train in the recipe")
+        nothing = f"{output} holds no run to go on with, and " if resume and not folder.exists else ""
+        raise ConfigError(
+            f"{nothing}there is nothing to train on: name a file by --train, or data.train in the recipe"
+        )
     console = Console(file=sys.stderr, quiet=quiet)
     train_run(asked, sources, str(output), resume=resume, console=console)
     with folder.failure_noted():
@@ -147,7 +148,7 @@ def evaluate(run: str | Path, data: Any, **options: Any) -> dict[str, Any]:
     Args:
         run: A finished run folder.
         data: Labelled rows: a file, `hub:NAME`, a DataFrame or (text, label) pairs.
-        options: ``against`` (a second run), ``output``, ``text_columns``, ``label_column``.
+        options: ``against`` (a second run), ``output``, ``text_columns``, ``label_column``, ``encoder``.
     """
     from submillion.evaluation.on_data import evaluate_run
 

@@ -23,7 +23,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         budget: Most parameters that may train, head included.
         recipe: A YAML file or the name of a recipe that comes with the package; None: the default one.
         fields: Any other recipe fields, such as ``{"learning_rate": 2e-4}``.
-        output: The run folder to keep; None: a temporary one, gone after `fit`.
+        output: The run folder to keep, for one `fit` only; None: a temporary one, gone after `fit`.
         random_state: Seed of split, shuffle, initialisation and dropout.
         verbose: Whether progress is shown on stderr.
 

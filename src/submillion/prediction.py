@@ -17,7 +17,7 @@ from submillion.data.tokens import tokenize
 from submillion.errors import ConfigError
 from submillion.model.adapter import assert_planned, freeze_unplanned
 from submillion.model.saved import SavedClassifier, load_saved
-from submillion.recipe import Recipe
+from submillion.recipe import checked_recipe
 from submillion.run import RunFolder, written_atomically
 from submillion.scoring import CHUNK_ROWS, Scores, embed_frozen, score
 
@@ -55,6 +55,17 @@ class Predictor:
         if not len(texts):
             return np.empty((0, len(self.label_names)))
         return self.scores(texts).probabilities
+
+    def answers(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        """Return each text with its label and every label's probability, ready for JSON."""
+        return [
+            {
+                "text": text,
+                "label": self.label_names[int(row.argmax())],
+                "probabilities": dict(zip(self.label_names, row.round(4).tolist(), strict=True)),
+            }
+            for text, row in zip(texts, self.predict_proba(texts), strict=True)
+        ]
 
     def predict_file(
         self,
@@ -170,7 +181,7 @@ def load_predictor(
     if not folder.exists and (folder.path / "adapter_config.json").is_file():
         return Predictor(load_saved(path, encoder=encoder, label_names=label_names))
     record = folder.read_finished()
-    recipe = Recipe.model_validate(record["recipe"])
+    recipe = checked_recipe(record["recipe"], str(folder.run_json))
     saved = load_saved(folder.adapter, encoder=encoder)
     plan = make_plan(
         saved.encoder,

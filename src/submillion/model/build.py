@@ -1,5 +1,6 @@
 """Build the classifier that a plan describes, and refuse anything else."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,9 @@ from submillion.encoders import how_to_get
 from submillion.errors import ConfigError
 from submillion.model.adapter import assert_planned, attach, quiet_peft
 from submillion.model.device import choose_device
+
+FINGERPRINT_VALUES = 256
+"""About so many values of each weight go into `Classifier.base_fingerprint`."""
 
 
 class Classifier(nn.Module):
@@ -96,6 +100,20 @@ class Classifier(nn.Module):
         with self.encoder.disable_adapter():
             hidden = self.bare_encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         return mean_of_tokens(hidden, attention_mask), hidden[:, 0]
+
+    def base_fingerprint(self) -> str:
+        """Return a sha256 over a sample of every frozen weight of the encoder, by which another base is refused.
+
+        Left out is what an adapter replaces or what may have started at random: LoRA's matrices and the pooler.
+        """
+        digest = hashlib.sha256()
+        for name, value in sorted(self.bare_encoder.named_parameters()):
+            if "lora_" in name or "pooler" in name:
+                continue
+            flat = value.detach().reshape(-1)
+            sample = flat[:: max(1, flat.numel() // FINGERPRINT_VALUES)].float().cpu().numpy()
+            digest.update(name.replace(".base_layer", "").encode() + sample.tobytes())
+        return digest.hexdigest()
 
     def head_input(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor]:
         """Return what the last projection is given, `[n, width]`."""

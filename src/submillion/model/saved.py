@@ -70,6 +70,7 @@ def save_adapter(
         partial / NAMES,
         {
             "model": model_name,
+            "base_fingerprint": model.base_fingerprint(),
             "pooling": "first" if model.head is None else "mean",
             "label_names": list(label_names),
             "label_values": list(label_values),
@@ -179,6 +180,11 @@ def load_saved(
         head = nn.Linear(base.config.hidden_size, n_labels)
         head.load_state_dict(load_file(path / HEAD))
     model = Classifier(adapted, head)
+    if saved.get("base_fingerprint", model.base_fingerprint()) != model.base_fingerprint():
+        raise RunError(
+            f"{path} was made on another base than {source!r}: the weights differ. "
+            f"Name the encoder it was made on ({_base_of(config, saved)}) by --encoder"
+        )
     model.requires_grad_(False)
     tokenizer = load_tokenizer(str(path) if (path / "tokenizer.json").is_file() else source)
     return SavedClassifier(

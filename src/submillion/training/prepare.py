@@ -63,6 +63,7 @@ class Prepared:
 
 def prepare(recipe: Recipe, sources: Sources, console: Console) -> Prepared:
     """Read and check the rows, choose the plan, tokenise; nothing is written yet."""
+    _check_trackers(recipe.training.report_to)
     encoder = resolve_encoder(recipe.model.model)
     data = recipe.data
     config = load_config(encoder)
@@ -107,6 +108,21 @@ def prepare(recipe: Recipe, sources: Sources, console: Console) -> Prepared:
     resolved = _resolved(recipe, plan, len(splits.train), tokens["train"].max_length)
     _say_plan(plan, tokens["train"], splits, resolved, console)
     return Prepared(resolved, encoder, tokenizer, splits, plan, tokens)
+
+
+def _check_trackers(names: tuple[str, ...]) -> None:
+    """Refuse a tracker that transformers does not know or that is not installed.
+
+    Raises:
+        ConfigError: Before anything is read.
+    """
+    from transformers.integrations import get_reporting_integration_callbacks
+
+    try:
+        for tracker in get_reporting_integration_callbacks(list(names)):
+            tracker()
+    except (ValueError, ImportError, RuntimeError) as error:
+        raise ConfigError(f"report_to={','.join(names)!r}: {' '.join(str(error).split())}") from None
 
 
 def _tokenize(tokenizer: Any, splits: Splits, wanted: int | None, limit: int) -> dict[str, TokenRows]:
