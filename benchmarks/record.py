@@ -36,7 +36,7 @@ def append(name: str, figures: dict[str, Any], **key: Any) -> None:
         "figures": figures,
         "command": " ".join(["python", *sys.argv]),
         "commit": _git("rev-parse", "--short", "HEAD")
-        + ("+changes" if _git("status", "--porcelain", "src") else ""),
+        + ("+changes" if _git("status", "--porcelain", ":/src") else ""),
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "hardware": f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}",
     }

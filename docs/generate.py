@@ -25,7 +25,9 @@ def commands_page() -> str:
     for name in COMMANDS:
         command = cli.get_command(group, name)
         assert command is not None
-        context = click.Context(command, info_name=name, parent=group, terminal_width=100, max_content_width=100)
+        context = click.Context(
+            command, info_name=name, parent=group, terminal_width=100, max_content_width=100
+        )
         parts.append(f"## submillion {name}\n\n```text\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
 
@@ -42,7 +44,15 @@ def recipe_page() -> str:
     ]
     for section in Recipe.SECTIONS:
         model = type(Recipe.model_fields[section].default)
-        lines += ["", f"## {section}", "", str(model.__doc__), "", "| key | values | default | meaning |", "|---|---|---|---|"]
+        lines += [
+            "",
+            f"## {section}",
+            "",
+            str(model.__doc__),
+            "",
+            "| key | values | default | meaning |",
+            "|---|---|---|---|",
+        ]
         for name, field in model.model_fields.items():
             values = _values(field.annotation).replace("|", "\\|")
             meaning = str(field.description).replace("|", "\\|")
@@ -63,11 +73,17 @@ def _values(annotation: object) -> str:
         return "list of " + _values(typing.get_args(annotation)[0])
     if len(alternatives) > 1 or alternatives[0] is not annotation:
         return " or ".join(_values(a) for a in alternatives if a is not Ellipsis)
-    return {int: "integer", float: "number", str: "text", bool: "true or false"}.get(annotation, str(annotation))  # type: ignore[call-overload]
+    return {int: "integer", float: "number", str: "text", bool: "true or false"}.get(
+        annotation, str(annotation)
+    )  # type: ignore[call-overload]
 
 
 def _default(value: object) -> str:
-    return "-" if value is None or value == () else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    return (
+        "-"
+        if value is None or value == ()
+        else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    )
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from submillion.recipe import Recipe, checked_recipe, load_recipe
+from submillion.recipe import BudgetConfig, Recipe, checked_recipe, load_recipe
 from submillion.run import RunFolder
 
 
@@ -26,16 +26,22 @@ def plan(model: str, n_labels: int, **fields: Any) -> Any:
 
     Raises:
         BudgetError: If nothing fits.
-        ConfigError: If the encoder's family is not supported or a field is not allowed.
+        ConfigError: If the encoder's family is not supported, or a field is not allowed or of another section.
     """
     from dataclasses import replace
 
     from submillion.budget.plan import make_plans
     from submillion.encoders import resolve_encoder
+    from submillion.errors import ConfigError
 
     if "r" in fields:
         fields["rank"] = fields.pop("r")
-    load_recipe(**fields)
+    if unknown := [name for name in fields if name not in BudgetConfig.model_fields]:
+        raise ConfigError(
+            f"plan has no field {', '.join(map(repr, unknown))}: it takes {', '.join(BudgetConfig.model_fields)}"
+        )
+    asked = load_recipe(**fields).budget
+    fields = {name: getattr(asked, name) for name in fields}
     report = make_plans(resolve_encoder(model), n_labels, **fields)
     return replace(report, model=model)
 
@@ -119,7 +125,8 @@ def predict(
     output: str | Path | None = None,
     encoder: str | None = None,
     label_names: Sequence[str] | None = None,
-    **options: Any,
+    format: str | None = None,
+    text_columns: Sequence[str] | None = None,
 ) -> list[str] | int:
     """Label texts, or the rows of a file.
 
@@ -130,29 +137,57 @@ def predict(
             the label names are returned.
         encoder: The base's folder or hub id where it now lies elsewhere.
         label_names: For an adapter that carries none; default: "0", "1", ...
-        options: With ``output``: ``format`` and ``text_columns``.
+        format: How ``output`` is written: csv, jsonl, parquet or submission; default: by its ending, else csv.
+        text_columns: Where the text stands; default: found by its usual names.
+
+    Raises:
+        ConfigError: If there is a format without an output.
     """
+    from submillion.errors import ConfigError
+
+    if format is not None and output is None:
+        raise ConfigError(f"format={format!r} needs output: name the file to write, or leave format out")
     predictor = load(run, encoder=encoder, label_names=label_names)
     if output is not None:
-        written: int = predictor.predict_file(data, output, **options)
+        written: int = predictor.predict_file(data, output, format=format, text_columns=text_columns)
         return written
-    from submillion.data.read import read_rows
-
-    labels: list[str] = predictor.predict(read_rows(data, labels="never", **options).texts)
+    texts = [text for rows in predictor.read(data, text_columns) for text in rows.texts]
+    labels: list[str] = predictor.predict(texts)
     return labels
 
 
-def evaluate(run: str | Path, data: Any, **options: Any) -> dict[str, Any]:
+def evaluate(
+    run: str | Path,
+    data: Any,
+    *,
+    against: str | Path | None = None,
+    output: str | Path | None = None,
+    text_columns: Sequence[str] | None = None,
+    label_column: str | None = None,
+    encoder: str | None = None,
+) -> dict[str, Any]:
     """Measure a run on labelled rows; a read of its test split is noted in it.
 
     Args:
         run: A finished run folder.
         data: Labelled rows: a file, `hub:NAME`, a DataFrame or (text, label) pairs.
-        options: ``against`` (a second run), ``output``, ``text_columns``, ``label_column``, ``encoder``.
+        against: A second finished run, compared row by row.
+        output: Where the report goes; default: a folder in the run, named after the data.
+        text_columns: Where the text stands; default: found by its usual names.
+        label_column: Where the label stands; default: found by its usual names.
+        encoder: The base's folder or hub id where it now lies elsewhere.
     """
     from submillion.evaluation.on_data import evaluate_run
 
-    return evaluate_run(run, data, **options)
+    return evaluate_run(
+        run,
+        data,
+        against=against,
+        output=output,
+        text_columns=text_columns,
+        label_column=label_column,
+        encoder=encoder,
+    )
 
 
 def compare(*runs: str | Path | Sequence[str | Path]) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from submillion.confusion import macro_f1
 from submillion.errors import RunError
 from submillion.probe import MAX_ITER, Array, Linear, Probe, all_labels, fit_linear, seconds_since
 from submillion.probe import fit_probe as fit_probe
@@ -182,23 +181,6 @@ def fit_tfidf_svm(texts: Sequence[str], labels: Array, n_labels: int, seed: int)
     terms = [str(term) for term in vectorizer.get_feature_names_out()]
     idf = np.asarray(vectorizer.idf_, dtype=np.float32)
     return TfidfSvm(terms, idf, linear, min_df, converged, seconds_since(started))
-
-
-def score_baselines(
-    baselines: Baselines, texts: Sequence[str], labels: Array, embeddings: Mapping[str, Array]
-) -> dict[str, dict[str, Any]]:
-    """Return each baseline's ``accuracy``, ``macro_f1`` and ``predictions`` on labelled rows.
-
-    Intervals and verdicts are `submillion.evaluation.labelled`'s.
-    """
-    return {
-        name: {
-            "accuracy": float(np.mean(predictions == labels)),
-            "macro_f1": macro_f1(labels, predictions, baselines.n_labels),
-            "predictions": predictions,
-        }
-        for name, predictions in baselines.predict(texts, embeddings).items()
-    }
 
 
 def save_baselines(baselines: Baselines, folder: Path) -> None:

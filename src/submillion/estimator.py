@@ -2,17 +2,28 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from submillion import api
 from submillion.data import encode_labels, read_rows
-from submillion.errors import DataError
+from submillion.errors import ConfigError, DataError
 from submillion.prediction import Predictor, load_predictor
 from submillion.recipe import DEFAULT_MODEL
+
+_INSTEAD = {
+    **{name: f"the parameter {name}" for name in ("model", "budget", "recipe", "output")},
+    "seed": "the parameter random_state",
+    "quiet": "the parameter verbose",
+    "train": "X and y of fit",
+    "resume": "submillion.train, which can go on with a run",
+}
+"""What `submillion.train` takes and `fields` may not hold, and what to use."""
 
 
 class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -24,7 +35,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         recipe: A YAML file or the name of a recipe that comes with the package; None: the default one.
         fields: Any other recipe fields, such as ``{"learning_rate": 2e-4}``.
         output: The run folder to keep, for one `fit` only; None: a temporary one, gone after `fit`.
-        random_state: Seed of split, shuffle, initialisation and dropout.
+        random_state: Seed of split, shuffle, initialisation and dropout; None or a `numpy.random.RandomState`:
+            drawn at each `fit`. The seed stands in ``run_["recipe"]["seed"]``.
         verbose: Whether progress is shown on stderr.
 
     Attributes:
@@ -39,7 +51,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         recipe: str | None = None,
         fields: Mapping[str, Any] | None = None,
         output: str | None = None,
-        random_state: int = 42,
+        random_state: int | np.random.RandomState | None = 42,
         verbose: bool = False,
     ):
         self.model = model
@@ -60,7 +72,9 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             DataError: If lengths differ or a label cannot be used.
             BudgetError: If the plan does not fit.
+            ConfigError: If ``fields`` or ``random_state`` cannot be used.
         """
+        fields = _checked_fields(self.fields or {})
         texts, labels = _texts(X), np.asarray(y)
         if len(texts) != len(labels):
             raise DataError(f"X has {len(texts):,} texts and y {len(labels):,} labels: they must be as many")
@@ -73,8 +87,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 quiet=not self.verbose,
                 model=self.model,
                 budget=self.budget,
-                seed=self.random_state,
-                **dict(self.fields or {}),
+                seed=_seed(self.random_state),
+                **fields,
             )
             self._predictor: Predictor = load_predictor(output)
         self.classes_ = np.unique(labels)
@@ -97,6 +111,33 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.two_d_array = False
         tags.input_tags.one_d_array = True
         return tags
+
+
+def _checked_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the recipe fields, none of which the estimator sets itself.
+
+    >>> _checked_fields({"rank": 4})
+    {'rank': 4}
+    """
+    if clashes := [f"{name!r} (use {_INSTEAD[name]})" for name in fields if name in _INSTEAD]:
+        raise ConfigError(f"fields may not hold {', '.join(clashes)}")
+    return dict(fields)
+
+
+def _seed(random_state: Any) -> int:
+    """Return the seed that an integer is, or one drawn from a state, None: from numpy's own.
+
+    >>> _seed(7)
+    7
+    """
+    try:
+        state = check_random_state(random_state)
+    except ValueError:
+        raise ConfigError(
+            f"random_state={random_state!r} must be an integer from 0 to {2**32 - 1:,}, a "
+            "numpy.random.RandomState or None"
+        ) from None
+    return int(random_state) if isinstance(random_state, Integral) else int(state.randint(2**31))
 
 
 def _columns_of(classes: np.ndarray, label_values: Sequence[Any]) -> np.ndarray:

@@ -4,6 +4,8 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain, islice
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,9 @@ import pyarrow
 from pyarrow import parquet
 
 from submillion.budget.plan import make_plan
-from submillion.data.read import stream_rows
+from submillion.data.read import RawRows, stream_rows
 from submillion.data.tokens import tokenize
-from submillion.errors import ConfigError
+from submillion.errors import ConfigError, DataError
 from submillion.model.adapter import assert_planned, freeze_unplanned
 from submillion.model.saved import SavedClassifier, load_saved
 from submillion.recipe import checked_recipe
@@ -31,9 +33,12 @@ class Predictor:
         label_names: One a label, in the order of the columns of `predict_proba`.
     """
 
-    def __init__(self, saved: SavedClassifier, batch_size: int = 64):
+    def __init__(
+        self, saved: SavedClassifier, batch_size: int = 64, text_columns: Sequence[str] | None = None
+    ):
         self._saved = saved
         self._batch_size = batch_size
+        self._text_columns = text_columns
         self.label_names = saved.label_names
 
     def scores(self, texts: Sequence[str]) -> Scores:
@@ -67,6 +72,26 @@ class Predictor:
             for text, row in zip(texts, self.predict_proba(texts), strict=True)
         ]
 
+    def read(self, source: Any, text_columns: Sequence[str] | None = None) -> Iterator[RawRows]:
+        """Read the texts of ``source`` piece by piece; its labels are not looked at.
+
+        Args:
+            source: A data file or rows in memory.
+            text_columns: Where the text stands. Default: the columns named in training where the source has
+                them, else those with a usual name.
+
+        Raises:
+            DataError: If the source cannot be read.
+        """
+        options: dict[str, Any] = {"labels": "never", "chunk_rows": CHUNK_ROWS}
+        if text_columns is None and self._text_columns is not None:
+            chunks = stream_rows(source, text_columns=self._text_columns, **options)
+            try:
+                return chain(list(islice(chunks, 1)), chunks)
+            except DataError:
+                pass  # the source has other columns than the training rows had
+        return stream_rows(source, text_columns=text_columns, **options)
+
     def predict_file(
         self,
         source: Any,
@@ -75,6 +100,7 @@ class Predictor:
         format: str | None = None,
         text_columns: Sequence[str] | None = None,
         progress: Callable[[int], None] | None = None,
+        note: Callable[[str], None] | None = None,
     ) -> int:
         """Label every row of ``source`` into ``output``, in input order and constant memory.
 
@@ -82,25 +108,27 @@ class Predictor:
             source: A data file; its labels, where it has any, are not read.
             output: Written whole or not at all.
             format: One of `FORMATS`; default: by the ending of ``output``, else csv.
-            text_columns: Where the text stands; default: found by its usual names.
+            text_columns: Where the text stands; default: where it stood in training, else by its usual names.
             progress: Called with the number of rows done.
+            note: Called, once all is written, with each sentence on how rows were read or labels numbered.
 
         Returns:
             The number of rows written.
 
         Raises:
-            ConfigError: If the format is not known.
+            ConfigError: If the format is not known, or ``output`` is the source itself.
             DataError: If the source cannot be read.
         """
         path = Path(output)
         chosen = format or {".jsonl": "jsonl", ".parquet": "parquet"}.get(path.suffix, "csv")
         if chosen not in FORMATS:
             raise ConfigError(f"format={chosen!r} is not one of {', '.join(FORMATS)}")
-        n_rows = 0
+        if isinstance(source, str | PathLike) and Path(source).expanduser().resolve() == path.resolve():
+            raise ConfigError(f"output={str(output)!r} is the file that is read: name another")
+        n_rows, notes = 0, _notes_on_numbers(self._saved) if chosen == "submission" else ()
         with written_atomically(path) as temporary, _writer(chosen, temporary, self._saved) as write:
-            for chunk in stream_rows(
-                source, text_columns=text_columns, labels="never", chunk_rows=CHUNK_ROWS
-            ):
+            for chunk in self.read(source, text_columns):
+                notes = (*chunk.notes, *notes)  # the reader's stand with the last chunk
                 if not chunk.texts:
                     continue
                 scores = self.scores(chunk.texts)
@@ -108,6 +136,9 @@ class Predictor:
                 n_rows += len(chunk.texts)
                 if progress is not None:
                     progress(len(chunk.texts))
+        if note is not None:
+            for sentence in notes:
+                note(sentence)
         return n_rows
 
 
@@ -154,12 +185,19 @@ def _rows(start: int, scores: Scores, saved: SavedClassifier) -> Iterator[list[A
 
 def _integer_labels(saved: SavedClassifier) -> list[int]:
     """Return each label as an integer: as the training data held it where it did, else its position."""
-    values = list(saved.label_values)
-    return (
-        [int(value) for value in values]
-        if all(isinstance(value, int) for value in values)
-        else list(range(len(values)))
-    )
+    values = saved.label_values
+    return list(range(len(values))) if _is_numbered(saved) else [int(value) for value in values]
+
+
+def _is_numbered(saved: SavedClassifier) -> bool:
+    """Return whether a label's integer is its position, for the training data held none."""
+    return not all(isinstance(value, int) for value in saved.label_values)
+
+
+def _notes_on_numbers(saved: SavedClassifier) -> tuple[str, ...]:
+    """Say which label each integer of a submission is, where the training data did not."""
+    numbered = ", ".join(f"{position} = {name}" for position, name in enumerate(saved.label_names))
+    return (f"Label is the position: {numbered}.",) if _is_numbered(saved) else ()
 
 
 def load_predictor(
@@ -175,12 +213,19 @@ def load_predictor(
     Raises:
         RunError: If it is neither, not finished, or damaged.
         BudgetError: If what was loaded differs from the run's plan.
-        ConfigError: If the base is not here; says which and how to get it.
+        ConfigError: If the base is not here; says which and how to get it. If a run, which has label names of
+            its own, is given others.
     """
     folder = RunFolder(path)
     if not folder.exists and (folder.path / "adapter_config.json").is_file():
         return Predictor(load_saved(path, encoder=encoder, label_names=label_names))
     record = folder.read_finished()
+    if label_names is not None:
+        own = ", ".join(record["data"]["label_names"])
+        raise ConfigError(
+            f"label_names={','.join(label_names)} is for an adapter that carries none: the run {path} has its own, "
+            f"{own}; leave it out"
+        )
     recipe = checked_recipe(record["recipe"], str(folder.run_json))
     saved = load_saved(folder.adapter, encoder=encoder)
     plan = make_plan(
@@ -192,4 +237,4 @@ def load_predictor(
     freeze_unplanned(saved.model, plan)
     assert_planned(saved.model, plan, "after load")
     saved.model.requires_grad_(False)
-    return Predictor(saved, recipe.training.per_device_eval_batch_size)
+    return Predictor(saved, recipe.training.per_device_eval_batch_size, recipe.data.text_columns)

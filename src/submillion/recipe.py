@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from submillion.errors import ConfigError
 
@@ -22,7 +22,7 @@ DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 class Section(BaseModel):
     """A frozen part of a recipe; unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
 class DataConfig(Section):
@@ -62,6 +62,12 @@ class DataConfig(Section):
     padding: Literal["longest", "max_length"] = Field(
         "longest", description="Pad a batch to its longest text, or always to max_length."
     )
+
+    @field_validator("text_columns", mode="before")
+    @classmethod
+    def _one_column(cls, value: Any) -> Any:
+        """Take a name alone for a list of one."""
+        return (value,) if isinstance(value, str) else value
 
 
 class BudgetConfig(Section):
@@ -153,7 +159,7 @@ class EvaluationConfig(Section):
     """How results are compared."""
 
     margin: float = Field(
-        0.5, ge=0, le=100, description="The difference in accuracy that would matter, in points of 100."
+        0.5, gt=0, lt=100, description="The difference in accuracy that would matter, in points of 100."
     )
     cv: int | None = Field(
         None,
@@ -208,7 +214,9 @@ def load_recipe(source: str | Path | Recipe | None = None, **overrides: Any) -> 
         if section is None:
             tree["seed"] = value
         else:
-            tree.setdefault(section, {})["rank" if name == "r" else name] = value
+            held = tree.setdefault(section, {})
+            if isinstance(held, dict):  # anything else is left for the check to name
+                held["rank" if name == "r" else name] = value
     return checked_recipe(tree, where)
 
 
@@ -226,9 +234,13 @@ def _read_tree(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
     tree = {} if tree is None else tree
     if not isinstance(tree, dict):
         raise ConfigError(f"{source}: a recipe is a mapping of sections, not a {type(tree).__name__}")
+    # A section with nothing under it, such as one whose keys are all commented out, is None in YAML.
+    tree = {key: {} if value is None and key in Recipe.SECTIONS else value for key, value in tree.items()}
     parent = tree.pop("extends", None)
     if parent is None:
         return tree
+    if not isinstance(parent, str):
+        raise ConfigError(f"{source}: extends={parent!r} must be one recipe: a name or a file")
     beside = path.parent / f"{parent}.yaml"
     base = _read_tree(beside if beside.is_file() else parent, (*seen, str(path)))
     return _laid_over(base, tree)
@@ -295,7 +307,8 @@ def checked_recipe(tree: Mapping[str, Any], where: str) -> Recipe:
     try:
         return Recipe.model_validate(_lists_to_tuples(tree))
     except ValidationError as error:
-        raise ConfigError("\n".join(dict.fromkeys(_sentence(e, where) for e in error.errors()))) from None
+        problems = [_sentence(problem, tree, where) for problem in error.errors()]
+        raise ConfigError("\n".join(dict.fromkeys(problems))) from None
 
 
 def _lists_to_tuples(tree: Any) -> Any:
@@ -304,8 +317,18 @@ def _lists_to_tuples(tree: Any) -> Any:
     return tuple(tree) if isinstance(tree, list) else tree
 
 
-def _sentence(problem: Any, where: str) -> str:
-    """Turn one of pydantic's problems into the house's form of error."""
+_SHOULD_BE = {
+    "tuple_type": "a list",
+    "string_type": "text",
+    "model_type": "a mapping of keys",
+    "layers": "all, last:K or a list of block numbers",
+    "target_modules": "text or a list of texts",
+}
+"""What is allowed, in the words of YAML; of a field that may be one of several kinds, by its name."""
+
+
+def _sentence(problem: Any, tree: Mapping[str, Any], where: str) -> str:
+    """Turn one of pydantic's problems with ``tree`` into the house's form of error."""
     location = [str(part) for part in problem["loc"]]
     section = f"[{location[0]}] " if location[0] in Recipe.SECTIONS and len(location) > 1 else ""
     key = location[1] if section else location[0]
@@ -317,4 +340,9 @@ def _sentence(problem: Any, where: str) -> str:
         hint = f"; it belongs in [{held}]" if held else _nearest(key, ["seed", *Recipe.SECTIONS])
         return f"{where}: a recipe has no section {key!r}{hint}"
     message = problem["msg"][0].lower() + problem["msg"][1:]
-    return f"{where}: {section}{key}={problem['input']!r}: {message}"
+    value = problem["input"]
+    if section and key in _SHOULD_BE:  # one line, where pydantic has one for each kind
+        value, message = tree[location[0]][key], f"input should be {_SHOULD_BE[key]}"
+    elif problem["type"] in _SHOULD_BE:
+        message = f"input should be {_SHOULD_BE[problem['type']]}"
+    return f"{where}: {section}{key}={list(value) if isinstance(value, tuple) else value!r}: {message}"

@@ -37,19 +37,22 @@ def written_atomically(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        make_readable(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        settle(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def make_readable(path: Path) -> None:
-    """Give a file the permissions that the user's umask gives new files: temporary ones are for the owner alone."""
+def settle(path: Path) -> None:
+    """Bring a file to the disk, with the permissions that the user's umask gives new files.
+
+    Temporary files, and those that safetensors writes, are for their owner alone.
+    """
     mask = os.umask(0)
     os.umask(mask)
     path.chmod(0o666 & ~mask)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -79,6 +82,7 @@ class RunFolder:
         self.path = Path(path)
         self.adapter = self.path / "adapter"
         self.baselines = self.path / "baselines"
+        self.train_hashes = self.path / "train_hashes.json"
         self.history = self.path / "history.jsonl"
         self.learning_curves = self.path / "learning_curves.png"
         self.checkpoints = self.path / "checkpoints"
@@ -150,7 +154,10 @@ class RunFolder:
                 else "go on with it by --resume, or choose another --output"
             )
             raise RunError(f"{self.path} already holds a run (status: {status}): {hint}")
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if self.path.exists() and (
+            not self.path.is_dir()
+            or any(not entry.name.startswith(".run.json.") for entry in self.path.iterdir())
+        ):
             raise RunError(f"{self.path} exists and is not an empty folder: choose another --output")
 
     def start(self, **record: Any) -> None:

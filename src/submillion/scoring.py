@@ -4,7 +4,7 @@ Prediction, evaluation, the linear probe and every estimate use it. Batches hold
 is bounded by one chunk of rows; results stand in the order of the input.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow
 import torch
 from pyarrow import parquet
+from scipy.special import softmax
 
-from submillion.data.tokens import batches_of_like_length, tokenize
+from submillion.data.tokens import batches_of_like_length
 from submillion.errors import RunError
 from submillion.model.build import Classifier
 from submillion.run import written_atomically
@@ -37,9 +38,7 @@ class Scores:
     @property
     def probabilities(self) -> np.ndarray:
         """Softmax of the logits, `[n, n_labels]` float64."""
-        shifted = self.logits.astype(np.float64) - self.logits.max(axis=1, keepdims=True)
-        exponentials = np.exp(shifted)
-        return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+        return np.asarray(softmax(self.logits.astype(np.float64), axis=1))
 
 
 def score(
@@ -74,15 +73,6 @@ def embed_frozen(
 def head_inputs(model: Classifier, input_ids: Sequence[Sequence[int]], batch_size: int = 64) -> np.ndarray:
     """Return what the last projection is given for each row, `[n, width]` float32."""
     return _in_batches(model, model.head_input, input_ids, batch_size, None)[0]
-
-
-def score_texts(
-    model: Classifier, tokenizer: Any, texts: Sequence[str], max_length: int, batch_size: int = 64
-) -> Iterator[Scores]:
-    """Tokenise and score texts chunk by chunk, in input order."""
-    for start in range(0, len(texts), CHUNK_ROWS):
-        rows = tokenize(tokenizer, texts[start : start + CHUNK_ROWS], max_length)
-        yield score(model, rows.input_ids, batch_size)
 
 
 @torch.inference_mode()

@@ -30,12 +30,12 @@ DEFAULT_MARGIN = 0.005
 MIN_ROWS_FOR_MARGIN = 30
 """Below this many rows no claim is made that rests on the score interval's approximation alone."""
 
-_COVERS_ROWS = "test rows drawn anew from the same source; not a new training seed"
+_COVERS_ROWS = "rows drawn anew from the same source; not a new training seed"
 _COVERS_SAME_SIZES = (
-    "test rows drawn anew from the same source, with as many rows of each class; not a new training seed"
+    "rows drawn anew from the same source, with as many rows of each class; not a new training seed"
 )
 _COVERS_DIFFERENCE = (
-    "test rows drawn anew from the same source, for these two models; not a new training seed of either"
+    "rows drawn anew from the same source, for these two models; not a new training seed of either"
 )
 
 

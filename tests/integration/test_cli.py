@@ -149,6 +149,41 @@ def test_predict_file(trained, files, tmp_path, capsys):
     assert labels == submillion.predict(trained, files["test"])
 
 
+def test_predict_says_how_rows_were_read_and_labels_numbered(trained, tmp_path, capsys):
+    source, out_file = tmp_path / "new.csv", tmp_path / "out.csv"
+    source.write_text("title,description\ngoal,match team\n,\nmoon,crew\n")
+    arguments = ["predict", trained, "--input", source, "--output", out_file]
+    code, out, err = status([*arguments, "--format", "submission"], capsys)
+    assert (code, out) == (0, f"3 rows labelled -> {out_file}\n")
+    read = [
+        f"note: {source}: the text is 'title' + 'description'.",
+        f"note: {source}: 1 row with an empty text kept (row 2).",
+    ]
+    assert err.splitlines() == [*read, "note: Label is the position: 0 = space, 1 = sport, 2 = trade."]
+    code, _, err = status(arguments, capsys)
+    assert (code, err.splitlines()) == (0, read)
+
+
+def test_predict_never_writes_over_what_it_reads(trained, files, tmp_path, capsys):
+    source = Path(write_csv(tmp_path / "labelled.csv", learnable_rows(9)))
+    before = source.read_bytes()
+    (tmp_path / "link.csv").symlink_to(source)
+    for output in (source, tmp_path / "sub" / ".." / "labelled.csv", tmp_path / "link.csv"):
+        code, out, err = status(["predict", trained, "--input", source, "--output", output], capsys)
+        assert (code, out) == (1, "")
+        assert err == f"error: output={str(output)!r} is the file that is read: name another\n"
+    assert source.read_bytes() == before
+
+
+def test_a_run_keeps_its_own_label_names(trained, capsys):
+    code, out, err = status(["predict", trained, "--text", "a", "--label-names", "x,y,z"], capsys)
+    assert (code, out) == (1, "")
+    assert err == (
+        f"error: label_names=x,y,z is for an adapter that carries none: the run {trained} has its own, "
+        "space, sport, trade; leave it out\n"
+    )
+
+
 def test_evaluate_and_compare(trained, files, tmp_path, capsys):
     lean = f"{files['folder']}/lean"
     arguments = [
@@ -242,6 +277,12 @@ def test_train_and_model_in_the_recipe_are_enough(files, tmp_path, capsys):
         (["predict", "run", "--text", "a", "--input", "b"], "give either --input and --output, or --text"),
         (["predict", "run", "--input", "b"], "--input needs --output"),
         (["predict", "run", "--input", "b", "--output", "c", "--format", "xml"], "'xml' is not one of"),
+        (["predict", "run", "--text", "a", "--output", "c"], "--output needs --input"),
+        (
+            ["predict", "run", "--text", "a", "--format", "csv", "--text-columns", "b"],
+            "--format, --text-columns needs --input",
+        ),
+        (["predict", "run", "--input", "b", "--output", "c", "--json"], "--json needs --text"),
         (["evaluate", "run"], "Missing option '--data'"),
         (["compare"], "Missing argument"),
         (["tarin"], "No such command 'tarin'"),
@@ -428,7 +469,7 @@ def test_quickstart_from_end_to_end(files, tmp_path, capsys, monkeypatch):
     record = json.loads((tmp_path / "run" / "run" / "run.json").read_text())
     assert record["status"] == "finished"
     assert record["recipe"]["seed"] == 3
-    assert record["data"]["splits"]["train"]["n_rows"] == 30
+    assert record["data"]["splits"]["train"]["n_rows"] == 120
     assert [read["n"] for read in record["test_reads"]] == [45]
 
 

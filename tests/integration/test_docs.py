@@ -135,3 +135,8 @@ def test_python_page_runs(
 def test_python_blocks_compile(page: Path):
     for block in blocks(page, "python"):
         compile(block, name_of(page), "exec")
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name_of)
+def test_no_page_holds_a_placeholder(page: Path):
+    assert not re.findall(r"QUICKSTART_\w+|TODO|FIXME|XXX", page.read_text(encoding="utf-8"))

@@ -180,6 +180,42 @@ def test_errors_say_what_to_do(classifier):
         clone(classifier).set_params(fields={"epochs": 1}).fit(TEXTS, LABELS)
 
 
+@pytest.mark.parametrize(
+    ("name", "use"),
+    [
+        ("seed", "the parameter random_state"),
+        ("budget", "the parameter budget"),
+        ("model", "the parameter model"),
+        ("recipe", "the parameter recipe"),
+        ("output", "the parameter output"),
+        ("quiet", "the parameter verbose"),
+        ("train", "X and y of fit"),
+        ("resume", "submillion.train, which can go on with a run"),
+    ],
+)
+def test_fields_that_the_estimator_sets_itself(classifier, name, use):
+    with pytest.raises(ConfigError) as caught:
+        classifier.set_params(fields={name: 1}).fit(TEXTS, LABELS)
+    assert str(caught.value) == f"fields may not hold {name!r} (use {use})"
+
+
+def test_random_state_as_scikit_learn_has_it(classifier):
+    classifier.set_params(fields={**FIELDS, "num_train_epochs": 1})
+    seeds = []
+    for state in (np.int64(7), np.random.RandomState(3), np.random.RandomState(3), None, None):
+        classifier.set_params(random_state=state).fit(TEXTS, LABELS)
+        seeds.append(classifier.run_["recipe"]["seed"])
+    assert seeds[0] == 7
+    assert seeds[1] == seeds[2] == np.random.RandomState(3).randint(2**31)
+    assert seeds[3] != seeds[4]
+    assert clone(classifier.set_params(random_state=np.random.RandomState(3))).random_state is not None
+    with pytest.raises(ConfigError) as caught:
+        classifier.set_params(random_state="x").fit(TEXTS, LABELS)
+    assert str(caught.value) == (
+        "random_state='x' must be an integer from 0 to 4,294,967,295, a numpy.random.RandomState or None"
+    )
+
+
 def test_labels_with_white_space_around_them(classifier):
     """Reading takes it off; classes_ must still be found again."""
     classifier.fit(TEXTS, [f" {label}" for label in LABELS])

@@ -84,6 +84,56 @@ def test_what_a_file_may_not_hold(write, text, says):
     assert line.startswith(f"{path}: {says}")
 
 
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("budget: 5", ["budget=5: input should be a mapping of keys"]),
+        ("budget: [rank]", ["budget=['rank']: input should be a mapping of keys"]),
+        ("extends: [a]", ["extends=['a'] must be one recipe: a name or a file"]),
+        (
+            "training: {learning_rate: .inf}",
+            ["[training] learning_rate=inf: input should be a finite number"],
+        ),
+        ("budget: {lora_alpha: .inf}", ["[budget] lora_alpha=inf: input should be a finite number"]),
+        ("budget: {lora_alpha: .nan}", ["[budget] lora_alpha=nan: input should be a finite number"]),
+        ("evaluation: {margin: 0}", ["[evaluation] margin=0: input should be greater than 0"]),
+        ("evaluation: {margin: 100}", ["[evaluation] margin=100: input should be less than 100"]),
+        ("data: {label_names: acq}", ["[data] label_names='acq': input should be a list"]),
+        ("data: {train: 3}", ["[data] train=3: input should be text"]),
+        (
+            "budget: {layers: 3}",
+            ["[budget] layers=3: input should be all, last:K or a list of block numbers"],
+        ),
+        (
+            "budget: {layers: [1, x]}",
+            ["[budget] layers=[1, 'x']: input should be all, last:K or a list of block numbers"],
+        ),
+        (
+            "budget: {target_modules: 3}",
+            ["[budget] target_modules=3: input should be text or a list of texts"],
+        ),
+    ],
+)
+def test_a_wrong_value_is_one_line_in_the_words_of_yaml(write, text, lines):
+    path = write(text)
+    wanted = [f"{path}: {line}" for line in lines]
+    assert refused(path) == wanted
+    assert refused(path, label_column="x", rank=2) == wanted  # flags change nothing
+
+
+def test_one_text_column_needs_no_list(write):
+    assert load_recipe(write("data: {text_columns: title}")).data.text_columns == ("title",)
+
+
+@pytest.mark.parametrize("section", Recipe.SECTIONS)
+def test_an_empty_section_is_one_of_defaults(write, section):
+    path = write(f"{section}:\n")
+    assert load_recipe(path) == Recipe()
+    assert load_recipe(path, label_column="x", rank=2).budget.rank == 2
+    write("seed: 7\ntraining: {learning_rate: 0.5}\n", "base.yaml")
+    assert load_recipe(write(f"extends: base\n{section}:\n")).training.learning_rate == 0.5
+
+
 def test_an_empty_file_is_a_recipe_of_defaults(write):
     assert load_recipe(write("")) == Recipe()
 

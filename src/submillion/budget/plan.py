@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from math import inf
 from typing import Any
 
 from submillion.budget.candidate import Plan, PlanReport
@@ -193,8 +194,9 @@ def _check(
         f"rank={rank} is below 1: give at least 1, or none for the largest that fits": rank is None
         or rank >= 1,
         f"max_rank={max_rank} is below 1: give at least 1, or none": max_rank is None or max_rank >= 1,
-        f"lora_alpha={lora_alpha} is not above 0: give none for twice the rank": lora_alpha is None
-        or lora_alpha > 0,
+        f"lora_alpha={lora_alpha} is not a finite number above 0: give none for twice the rank": lora_alpha
+        is None
+        or 0 < lora_alpha < inf,
         f"lora_dropout={lora_dropout} is outside 0 (inclusive) to 1 (exclusive)": 0 <= lora_dropout < 1,
         f"head={head!r} is not known: give one of {', '.join(HEADS)}": head is None or head in HEADS,
         f"pooling={pooling!r} is not known: give one of {', '.join(POOLINGS)}": pooling is None

@@ -71,5 +71,5 @@ def main(arguments: list[str] | None = None) -> Any:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; a training goes on from its last checkpoint with --resume", err=True)
+        click.echo("interrupted; `submillion train` goes on from its last checkpoint with --resume", err=True)
         sys.exit(130)

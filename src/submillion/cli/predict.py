@@ -47,6 +47,11 @@ def command(
         raise click.UsageError("give either --input and --output, or --text")
     if source and not output:
         raise click.UsageError("--input needs --output")
+    of_input = {"--output": output, "--format": format_, "--text-columns": text_columns}
+    if text and (unused := [flag for flag, value in of_input.items() if value]):
+        raise click.UsageError(f"{', '.join(unused)} needs --input: answers to --text are printed")
+    if source and as_json:
+        raise click.UsageError("--json needs --text: with --input, write JSON by --format jsonl")
     from submillion.cli import show
     from submillion.prediction import load_predictor
 
@@ -54,5 +59,11 @@ def command(
     if text:
         show.result(predictor.answers(text), as_json, show.answers)
         return
-    n_rows = predictor.predict_file(source, str(output), format=format_, text_columns=text_columns)
+    n_rows = predictor.predict_file(
+        source,
+        str(output),
+        format=format_,
+        text_columns=text_columns,
+        note=lambda sentence: click.secho(f"note: {sentence}", dim=True, err=True),
+    )
     click.echo(f"{n_rows:,} rows labelled -> {output}")

@@ -86,11 +86,11 @@ def run(record: dict[str, Any], folder: str) -> None:
     if "validation" in record["figures"]:
         figures = record["figures"]["validation"]
         _figures_table(console, "validation", figures, _seconds(record))
-        console.print(f"note: {figures['optimistic']}. Best epoch: {record['best_epoch']:g}.", soft_wrap=True)
+        console.print(f"note: {figures['optimistic']}. Best epoch: {record['best_epoch']}.", soft_wrap=True)
         _verdicts(console, figures)
-    elif record["cross_validation"]:
+    if record["cross_validation"]:
         _cross_validation(console, record["cross_validation"])
-    else:
+    if not record["figures"] and not record["cross_validation"]:
         console.print(
             "no rows were held back, so no figure stands behind this run: evaluate it on labelled rows, "
             "or train with --cv 5",

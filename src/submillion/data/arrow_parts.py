@@ -23,6 +23,7 @@ def rebuild_table(described: Any, n_bytes: int) -> Any:
     """
     import pyarrow as pa
 
+    _refuse_unfolding(described, 4 * n_bytes)
     try:
         return _any_table(described, n_bytes)
     except (pa.ArrowException, TypeError, ValueError, KeyError, IndexError, OverflowError) as error:
@@ -35,10 +36,53 @@ def state_of(described: Any) -> dict[Any, Any]:
     return state if isinstance(state, dict) else {}
 
 
+def name_of(described: Any) -> str:
+    """Name what is described: the global that is called, or the kind of value; short, whatever it holds."""
+    if isinstance(described, Call) and isinstance(described.function, Global):
+        return str(described.function)
+    return type(described).__name__
+
+
+def _refuse_unfolding(described: Any, most: int) -> None:
+    """Refuse what holds more than ``most`` values once each shared one is counted wherever it stands.
+
+    A pickle names a shared value in two bytes, so that a few levels of sharing describe more values than a
+    reader can visit.
+
+    Raises:
+        BrokenTable: Also if a value holds itself.
+    """
+    sizes: dict[int, int] = {}  # 0 while the parts are being counted
+    waiting = [described]
+    while waiting:
+        value = waiting[-1]
+        if sizes.get(id(value)):
+            waiting.pop()
+            continue
+        parts = _parts_of(value)
+        if id(value) not in sizes:
+            sizes[id(value)] = 0
+            if any(sizes.get(id(part)) == 0 for part in parts):
+                raise BrokenTable("a part of its table holds itself")
+            waiting.extend(part for part in parts if id(part) not in sizes)
+            continue
+        sizes[id(value)] = 1 + sum(sizes[id(part)] for part in parts)
+        if sizes[id(value)] > most:
+            raise BrokenTable(f"its parts repeat: they unfold to more than {most:,} values")
+
+
+def _parts_of(value: Any) -> list[Any]:
+    if isinstance(value, Call):
+        return [value.args, value.state, value.items]
+    if isinstance(value, dict):
+        return list(value.values())
+    return list(value) if isinstance(value, list | tuple) else []
+
+
 def _any_table(described: Any, n_bytes: int) -> Any:
     import pyarrow as pa
 
-    kind = _name(described)
+    kind = name_of(described)
     state = state_of(described)
     if kind == "datasets.table.InMemoryTable":
         return _arrow_table(state.get("table"), n_bytes)
@@ -47,7 +91,7 @@ def _any_table(described: Any, n_bytes: int) -> Any:
     blocks = state.get("blocks")
     if not isinstance(blocks, list) or not blocks or not all(isinstance(row, list) and row for row in blocks):
         raise BrokenTable("its concatenated table has no blocks")
-    if any(_name(block) != "datasets.table.InMemoryTable" for row in blocks for block in row):
+    if any(name_of(block) != "datasets.table.InMemoryTable" for row in blocks for block in row):
         raise BrokenTable("its concatenated table holds something other than tables in memory")
     beside = []
     for row in blocks:
@@ -103,7 +147,8 @@ def _array(data: Any, n_bytes: int, depth: int) -> Any:
     kind, length, _, offset, buffers, children, dictionary = data
     for what, count in (("values", length), ("values left out", offset)):
         if type(count) is not int or not 0 <= count <= 8 * n_bytes:
-            raise BrokenTable(f"an array claims {count!r} {what} in a file of {n_bytes:,} bytes")
+            claimed = f"{count:,}" if type(count) is int else f"a {name_of(count)} of"
+            raise BrokenTable(f"an array claims {claimed} {what} in a file of {n_bytes:,} bytes")
     kind = _type(kind)
     held = [None if buffer is None else pa.py_buffer(_bytes(buffer)) for buffer in buffers]
     below = [_array(child, n_bytes, depth + 1) for child in children]
@@ -120,10 +165,10 @@ def _array(data: Any, n_bytes: int, depth: int) -> Any:
 def _bytes(described: Any) -> bytes:
     """Return the content of a described buffer, in any of the forms that protocols 2 to 5 use."""
     (content,) = _args(described, "pyarrow.lib.py_buffer", 1)
-    if isinstance(content, Call) and _name(content) in ("builtins.bytearray", "__builtin__.bytearray"):
+    if isinstance(content, Call) and name_of(content) in ("builtins.bytearray", "__builtin__.bytearray"):
         content = content.args[0] if content.args else b""
     if not isinstance(content, bytes | bytearray):
-        raise BrokenTable(f"a buffer is a {_name(content)}, not bytes")
+        raise BrokenTable(f"a buffer is a {name_of(content)}, not bytes")
     return bytes(content)
 
 
@@ -153,7 +198,7 @@ def _type(described: Any, depth: int = 0) -> Any:
 
     if depth > _DEEPEST:
         raise BrokenTable("its types are nested too deeply")
-    kind = _name(described)
+    kind = name_of(described)
     args = described.args if isinstance(described, Call) else ()
     plain = {
         "timestamp": pa.timestamp,
@@ -170,7 +215,7 @@ def _type(described: Any, depth: int = 0) -> Any:
         return plain[name](*args)
     if name in ("list_", "large_list") and args:
         inner = args[0]
-        value = _field(inner, depth + 1) if _name(inner) == "pyarrow.lib.field" else _type(inner, depth + 1)
+        value = _field(inner, depth + 1) if name_of(inner) == "pyarrow.lib.field" else _type(inner, depth + 1)
         if name == "large_list":
             return pa.large_list(value)
         return pa.list_(value, *[size for size in args[1:] if isinstance(size, int)])
@@ -183,15 +228,8 @@ def _type(described: Any, depth: int = 0) -> Any:
 
 def _args(described: Any, name: str, n_args: int) -> tuple[Any, ...]:
     """Return the arguments of a described call, after checking what it calls."""
-    if _name(described) != name or not isinstance(described, Call):
-        raise BrokenTable(f"{name} is expected where it has {_name(described)}")
+    if name_of(described) != name or not isinstance(described, Call):
+        raise BrokenTable(f"{name} is expected where it has {name_of(described)}")
     if len(described.args) != n_args:
         raise BrokenTable(f"{name} has {len(described.args)} arguments, not {n_args}")
     return described.args
-
-
-def _name(described: Any) -> str:
-    """Name what is described: the global that is called, or the kind of value."""
-    if isinstance(described, Call) and isinstance(described.function, Global):
-        return str(described.function)
-    return type(described).__name__

@@ -5,6 +5,9 @@ import html
 import unicodedata
 from collections.abc import Iterable
 
+HASH_LETTERS = 16
+"""Letters of a text's sha256 that a run keeps to know its train rows again: 64 bits."""
+
 
 def normalise_text(text: str) -> str:
     r"""Return the form in which two texts are compared; never what a model reads.

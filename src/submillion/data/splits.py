@@ -107,47 +107,17 @@ def load_splits(
         DataError: If the sources do not hold what they should.
     """
     _check_numbers(validation_share, calibration_share, min_rows_to_split, max_rows_per_class, seed)
-    raw = read_rows(train, text_columns=text_columns, label_column=label_column)
-    encoded = encode_labels(
-        raw.labels or [],
-        declared=raw.label_names,
-        declared_values=raw.label_values,
-        names=label_names,
-        source=raw.source,
-        row_numbers=raw.row_numbers,
-    )
-    notes = list(raw.notes)
-    pool = Pool.of(raw, encoded.codes)
-    given = None
-    if validation is not None:
-        given = _read_validation(validation, text_columns, label_column, encoded, notes)
-    test_sha256, n_left_out = None, 0
-    if test is not None:
-        texts = read_rows(test, text_columns=text_columns, labels="never").texts
-        test_sha256 = split_sha256(texts)
-        pool, given, n_left_out = _decontaminated(pool, given, set(text_hashes(texts)), notes)
-    if given is not None:
-        pool, _ = _without(pool, set(given.hashes), "validation", notes)
-        validation_share = 0.0
+    notes: list[str] = []
+    pool, encoded = _read_train(train, text_columns, label_column, label_names, notes)
+    given = _read_validation(validation, text_columns, label_column, encoded, notes)
+    pool, given, test_sha256, n_left_out = _kept_apart(pool, given, test, text_columns, notes)
     if max_rows_per_class is not None:
         pool = _subsampled(pool, max_rows_per_class, seed, notes)
     _check_pool(pool, encoded.names, notes)
-    shares = {"validation": validation_share, "calibration": calibration_share}
+    carved_share = validation_share if given is None else 0.0
+    shares = {"validation": carved_share, "calibration": calibration_share}
     parts = carve(pool, encoded.names, shares, min_rows_to_split, seed, notes)
-    if given is not None:
-        parts["validation"] = given
-    rows = {name: part.rows for name, part in parts.items() if len(part.rows)}
-    return Splits(
-        train=rows["train"],
-        validation=rows.get("validation"),
-        calibration=rows.get("calibration"),
-        label_names=encoded.names,
-        label_values=encoded.values,
-        notes=tuple(notes),
-        test_sha256=test_sha256,
-        n_left_out=n_left_out,
-        fingerprints={name: split_sha256(part.texts) for name, part in rows.items()},
-    )
+    return _splits(parts, given, encoded, notes, test_sha256, n_left_out)
 
 
 def _check_numbers(
@@ -176,13 +146,61 @@ def _check_numbers(
         raise ConfigError("; ".join(problems))
 
 
+def _splits(
+    parts: dict[str, Pool],
+    given: Pool | None,
+    encoded: Encoded,
+    notes: list[str],
+    test_sha256: str | None,
+    n_left_out: int,
+) -> Splits:
+    """Return the parts that hold rows, the given validation among them, with what was done to get them."""
+    if given is not None:
+        parts = parts | {"validation": given}
+    rows = {name: part.rows for name, part in parts.items() if len(part.rows)}
+    return Splits(
+        train=rows["train"],
+        validation=rows.get("validation"),
+        calibration=rows.get("calibration"),
+        label_names=encoded.names,
+        label_values=encoded.values,
+        notes=tuple(notes),
+        test_sha256=test_sha256,
+        n_left_out=n_left_out,
+        fingerprints={name: split_sha256(part.texts) for name, part in rows.items()},
+    )
+
+
+def _read_train(
+    source: Any,
+    text_columns: Sequence[str] | None,
+    label_column: str | None,
+    label_names: Sequence[str] | None,
+    notes: list[str],
+) -> tuple[Pool, Encoded]:
+    """Return the train rows, and the labels that they set for every other source."""
+    raw = read_rows(source, text_columns=text_columns, label_column=label_column)
+    encoded = encode_labels(
+        raw.labels or [],
+        declared=raw.label_names,
+        declared_values=raw.label_values,
+        names=label_names,
+        source=raw.source,
+        row_numbers=raw.row_numbers,
+    )
+    notes.extend(raw.notes)
+    return Pool.of(raw, encoded.codes), encoded
+
+
 def _read_validation(
     source: Any,
     text_columns: Sequence[str] | None,
     label_column: str | None,
     encoded: Encoded,
     notes: list[str],
-) -> Pool:
+) -> Pool | None:
+    if source is None:
+        return None
     raw = read_rows(source, text_columns=text_columns, label_column=label_column)
     codes = encode_labels(
         raw.labels or [],
@@ -194,6 +212,24 @@ def _read_validation(
     ).codes
     notes.extend(raw.notes)
     return Pool.of(raw, codes)
+
+
+def _kept_apart(
+    pool: Pool, given: Pool | None, test: Any, text_columns: Sequence[str] | None, notes: list[str]
+) -> tuple[Pool, Pool | None, str | None, int]:
+    """Leave out rows shared with test, and train rows shared with validation.
+
+    Returns:
+        Train, validation, the sha256 of test and how many train rows it cost.
+    """
+    test_sha256, n_left_out = None, 0
+    if test is not None:
+        texts = read_rows(test, text_columns=text_columns, labels="never").texts
+        test_sha256 = split_sha256(texts)
+        pool, given, n_left_out = _decontaminated(pool, given, set(text_hashes(texts)), notes)
+    if given is not None:
+        pool, _ = _without(pool, set(given.hashes), "validation", notes)
+    return pool, given, test_sha256, n_left_out
 
 
 def _decontaminated(

@@ -8,7 +8,7 @@ from their bytes and checked in full. Every global that it names must be one of 
 from pathlib import Path
 from typing import Any
 
-from submillion.data.arrow_parts import BrokenTable, rebuild_table, state_of
+from submillion.data.arrow_parts import BrokenTable, name_of, rebuild_table, state_of
 from submillion.data.files import declared_names
 from submillion.data.pickle_machine import Call, Global, PickleMachine, PickleRefused
 from submillion.errors import DataError
@@ -99,7 +99,7 @@ def _refuse_unexpected(path: Path, named: dict[Global, int]) -> None:
 
 
 def _table_and_names(path: Path, root: Any, n_bytes: int) -> tuple[Any, dict[str, tuple[str, ...]]]:
-    kind = str(root.function) if isinstance(root, Call) else type(root).__name__
+    kind = name_of(root)
     if kind == "datasets.dataset_dict.DatasetDict":
         splits = ", ".join(map(str, root.items)) or "none"
         raise DataError(
@@ -143,8 +143,7 @@ def _class_names(info: Any) -> dict[str, tuple[str, ...]]:
     held = features.args[0] if features.args and isinstance(features.args[0], dict) else features.items
     found = {}
     for column, feature in held.items():
-        is_class = isinstance(feature, Call) and str(feature.function) == f"{_FEATURES}.ClassLabel"
-        names = state_of(feature).get("names") if is_class else None
+        names = state_of(feature).get("names") if name_of(feature) == f"{_FEATURES}.ClassLabel" else None
         if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
             found[column] = tuple(names)
     return found

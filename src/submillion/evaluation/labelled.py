@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 
 from submillion.confusion import confusion_counts
 from submillion.statistics import (
@@ -180,21 +181,11 @@ def evaluate_labelled(
         per_class=_per_class(labels, predictions, label_names),
         label_names=tuple(label_names),
         confusion=confusion,
-        calibration=calibration(labels, softmax(logits)),
+        calibration=calibration(labels, softmax(logits.astype(np.float64), axis=1)),
         baselines=baselines,
         advice=_advice(baselines, margin),
         notes=_notes(confusion, label_names),
     )
-
-
-def softmax(logits: Array) -> Array:
-    """Return probabilities `[n, n_labels]` in float64.
-
-    >>> softmax(np.array([[1000.0, 1000.0]])).tolist()
-    [[0.5, 0.5]]
-    """
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float64)
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
 
 
 def calibration(labels: Array, probabilities: Array) -> Calibration:

@@ -10,11 +10,12 @@ import numpy as np
 
 from submillion.baselines import load_baselines
 from submillion.data import RawRows, encode_labels, read_rows
-from submillion.data.duplicates import split_sha256, text_hashes
+from submillion.data.duplicates import HASH_LETTERS, split_sha256, text_hashes
+from submillion.errors import DataError
 from submillion.evaluation.labelled import evaluate_labelled
 from submillion.evaluation.plots import plot_confusion
-from submillion.prediction import Predictor, load_predictor
-from submillion.run import RunFolder, write_json
+from submillion.prediction import load_predictor
+from submillion.run import RunFolder, read_json, write_json
 from submillion.scoring import write_scores
 from submillion.statistics import compare
 
@@ -50,50 +51,98 @@ def evaluate_run(
     folder = RunFolder(run)
     record = folder.read_finished()
     other = None if against is None else RunFolder(against).read_finished()
-    rows = read_rows(data, text_columns=text_columns, label_column=label_column, labels="required")
+    rows = _read_as_trained(data, record, text_columns, label_column)
+    labels = _encoded(rows, record)
+    report: dict[str, Any] = {"run": str(run), "data": rows.source}
+    report |= _note_read(
+        folder, record, rows, "evaluate" if against is None else f"evaluate against {against}"
+    )
+    predictor = load_predictor(run, encoder=encoder)
+    scores = predictor.scores(rows.texts)
+    predictions = load_baselines(folder.baselines).predict(
+        rows.texts, predictor.frozen_embeddings(rows.texts)
+    )
+    margin = record["recipe"]["evaluation"]["margin"] / 100
     names = record["data"]["label_names"]
-    labels = encode_labels(
+    labelled = evaluate_labelled(
+        labels, scores.logits, names, predictions, margin=margin, seed=record["recipe"]["seed"]
+    )
+    report |= labelled.to_json()
+    report["notes"] = [*labelled.notes, *rows.notes, *_warn_of_rows_seen(folder, report["split"], rows)]
+    if against is not None and other is not None:
+        _note_read(RunFolder(against), other, rows, f"compared by evaluate with {run}")
+        shares_base = encoder is not None and other["encoder"] == record["encoder"]
+        theirs = load_predictor(against, encoder=encoder if shares_base else None).scores(rows.texts)
+        verdict = compare(
+            scores.predictions == labels,
+            theirs.predictions == _encoded(rows, other),
+            margin=margin,
+            names=(str(run), str(against)),
+        )
+        report["against"] = {"run": str(against), "verdict": verdict.to_json()}
+    destination = _destination(folder, rows, report["ordered_sha256"]) if output is None else Path(output)
+    write_scores(
+        destination / "predictions.parquet", np.asarray(rows.row_numbers), labels, scores, predictions
+    )
+    plot_confusion(report["confusion"]["matrix"], names, destination / "confusion.png")
+    write_json(destination / "report.json", report)  # last: what reads an evaluation looks for it
+    return report | {"output": str(destination)}
+
+
+def _read_as_trained(
+    data: Any,
+    record: dict[str, Any],
+    text_columns: Sequence[str] | None,
+    label_column: str | None,
+) -> RawRows:
+    """Read labelled rows by the columns asked for, else by those the run was trained on, else by usual names."""
+    trained = record["recipe"]["data"]
+    texts, label = text_columns or trained["text_columns"], label_column or trained["label_column"]
+    if text_columns is None and label_column is None and (texts or label):
+        try:
+            return read_rows(data, text_columns=texts, label_column=label, labels="required")
+        except DataError:
+            texts, label = None, None
+    return read_rows(data, text_columns=texts, label_column=label, labels="required")
+
+
+def _encoded(rows: RawRows, record: dict[str, Any]) -> np.ndarray:
+    """Return the labels of rows as a run numbers them, `[n]`."""
+    return encode_labels(
         rows.labels or [],
-        names,
+        record["data"]["label_names"],
         known_values=record["data"]["label_values"],
         declared=rows.label_names,
         source=rows.source,
         row_numbers=rows.row_numbers,
     ).codes
-    margin = record["recipe"]["evaluation"]["margin"] / 100
-    predictor = load_predictor(run, encoder=encoder)
-    scores = predictor.scores(rows.texts)
-    baselines = load_baselines(folder.baselines)
-    predictions = baselines.predict(rows.texts, predictor.frozen_embeddings(rows.texts))
-    report = evaluate_labelled(
-        labels, scores.logits, names, predictions, margin=margin, seed=record["recipe"]["seed"]
-    ).to_json()
-    report = {"run": str(run), "data": rows.source, **report, "notes": [*report["notes"], *rows.notes]}
-    if against is not None and other is not None:
-        theirs = _labels_of(load_predictor(against), rows)
-        verdict = compare(
-            scores.predictions == labels,
-            theirs == np.asarray([names[label] for label in labels]),
-            margin=margin,
-            names=(str(run), str(against)),
-        )
-        report["against"] = {"run": str(against), "verdict": verdict.to_json()}
-    report |= _note_read(
-        folder, record, rows, "evaluate" if against is None else f"evaluate against {against}"
-    )
-    if other is not None:
-        _note_read(RunFolder(str(against)), other, rows, f"compared by evaluate with {run}")
-    destination = Path(output) if output is not None else folder.evaluation / _name_of(rows.source)
-    write_json(destination / "report.json", report)
-    write_scores(
-        destination / "predictions.parquet", np.asarray(rows.row_numbers), labels, scores, predictions
-    )
-    plot_confusion(report["confusion"]["matrix"], names, destination / "confusion.png")
-    return report | {"output": str(destination)}
 
 
-def _labels_of(predictor: Predictor, rows: RawRows) -> np.ndarray:
-    return np.asarray(predictor.predict(rows.texts))
+def _warn_of_rows_seen(folder: RunFolder, split: str | None, rows: RawRows) -> list[str]:
+    """Say where the figures speak of rows that the run has learnt or chosen by."""
+    if split in ("validation", "calibration"):
+        return [f"these are the run's {split} rows: figures on rows that it chose by are optimistic"]
+    if not folder.train_hashes.is_file():
+        return []
+    learnt = set(read_json(folder.train_hashes))
+    n_seen = sum(text_hash[:HASH_LETTERS] in learnt for text_hash in text_hashes(rows.texts))
+    if not n_seen:
+        return []
+    return [
+        f"{n_seen:,} of {len(rows.texts):,} rows stand in the rows that the run was trained on: "
+        "the figures are optimistic, for the baselines too"
+    ]
+
+
+def _destination(folder: RunFolder, rows: RawRows, ordered_sha256: str) -> Path:
+    """Return the folder of an evaluation: named after its data, told apart from other data of that name."""
+    plain = folder.evaluation / _name_of(rows.source)
+    if (
+        not (plain / "report.json").is_file()
+        or read_json(plain / "report.json")["ordered_sha256"] == ordered_sha256
+    ):
+        return plain
+    return plain.with_name(f"{plain.name}-{ordered_sha256[:8]}")
 
 
 def _note_read(folder: RunFolder, record: dict[str, Any], rows: RawRows, purpose: str) -> dict[str, Any]:

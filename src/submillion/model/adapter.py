@@ -153,11 +153,6 @@ def _named_parameters(model: "nn.Module") -> Iterable[tuple[str, "nn.Parameter"]
         yield prefix + name, parameter
 
 
-def _is_put_by_peft(name: str) -> bool:
-    """Return whether a parameter is of an adapter or of a saved copy, not of the stock model."""
-    return ".lora_" in name or _SAVED_COPY in name
-
-
 def _is_frozen_head(name: str, plan: Plan) -> bool:
     """Return whether a parameter is of a saved head layer that the plan keeps from training."""
     stock = name.replace(_SAVED_COPY, ".")

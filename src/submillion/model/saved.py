@@ -13,11 +13,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from submillion.budget.checkpoint import random_layers
+from submillion.budget.families import family_of, length_limit
 from submillion.encoders import load_tokenizer, packaged_default, resolve_encoder
 from submillion.errors import ConfigError, RunError
 from submillion.model.build import Classifier, load_base, quiet_transformers
 from submillion.model.device import choose_device
-from submillion.run import make_readable, read_json, write_json
+from submillion.run import read_json, settle, write_json
 
 WEIGHTS = "adapter_model.safetensors"
 HEAD = "head.safetensors"
@@ -80,7 +82,7 @@ def save_adapter(
     readme = adapter_readme(encoder, model_name, label_names, max_length, model.head is not None)
     (partial / "README.md").write_text(readme, encoding="utf-8")
     for file in partial.iterdir():
-        make_readable(file)
+        settle(file)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(partial, folder)
 
@@ -174,6 +176,7 @@ def load_saved(
         raise RunError(f"{path}: the saved head has {n_labels} labels, {len(names)} names were given")
     with quiet_transformers():
         base = load_base(source, "mean" if has_head else "first", names)
+        _check_random_layers(base, path, source, has_head)
         adapted = _adapted(base, path, source)
     head = None
     if has_head:
@@ -192,7 +195,7 @@ def load_saved(
         tokenizer=tokenizer,
         label_names=names,
         label_values=tuple(saved.get("label_values") or names),
-        max_length=int(saved.get("max_length") or min(tokenizer.model_max_length, 512)),
+        max_length=int(saved.get("max_length") or length_limit(tokenizer, model.config)),
         encoder=source,
     )
 
@@ -203,6 +206,26 @@ def _base_of(config: Any, saved: dict[str, Any]) -> str:
     if saved.get("model") and not Path(recorded).is_dir():
         return str(saved["model"])
     return recorded
+
+
+def _check_random_layers(base: Any, path: Path, source: str, has_head: bool) -> None:
+    """Refuse an adapter without a head layer that the base's checkpoint does not hold either (peft #2171)."""
+    if has_head:
+        return
+    family = family_of(base.config.model_type, source)
+    shapes = {name: tuple(value.shape) for name, value in base.named_parameters()}
+    with safe_open(path / WEIGHTS, "pt") as tensors:
+        saved = list(tensors.keys())
+    lost = [
+        layer
+        for layer in random_layers(source, family, shapes)[0]
+        if not any(f".{layer}." in key for key in saved)
+    ]
+    if lost:
+        raise RunError(
+            f"{path} does not hold {', '.join(lost)}, which its base {source!r} does not hold either: it would answer "
+            f"at random. Train it again with modules_to_save={[layer.split('.')[-1] for layer in lost]}"
+        )
 
 
 def _adapted(base: Any, path: Path, source: str) -> Any:

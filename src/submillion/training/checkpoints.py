@@ -4,12 +4,11 @@ The Trainer writes a checkpoint's files in place. A marker is written last, afte
 a folder without it is what a kill left behind and is removed before training goes on.
 """
 
-import os
 import re
 import shutil
 from pathlib import Path
 
-from submillion.run import read_json, write_json
+from submillion.run import read_json, settle, write_json
 
 MARKER = "complete.json"
 KEPT = 2
@@ -25,8 +24,7 @@ def mark_complete(checkpoint: Path, step: int, seconds: float) -> None:
     """
     for file in sorted(checkpoint.rglob("*")):
         if file.is_file():
-            with file.open("rb") as handle:
-                os.fsync(handle.fileno())
+            settle(file)
     write_json(checkpoint / MARKER, {"step": step, "seconds": seconds})
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold
 
 from submillion.baselines import fit_baselines
-from submillion.errors import ConfigError
+from submillion.data.duplicates import text_hashes
 from submillion.model.build import build_model
 from submillion.scoring import embed_frozen, score
 from submillion.statistics import compare, wilson_interval
@@ -26,26 +26,19 @@ def cross_validate(prepared: Prepared, folds: int, console: Console) -> dict[str
         prepared: Rows, tokens, plan and recipe; validation and calibration rows are not used.
         folds: How many parts; each costs one training.
         console: Where the cost is said and progress shown.
-
-    Raises:
-        ConfigError: If a label has fewer rows than there are folds.
     """
     recipe, splits = prepared.recipe, prepared.splits
     train = prepared.train
-    smallest = int(np.bincount(train.labels, minlength=len(splits.label_names)).min())
-    if smallest < folds:
-        raise ConfigError(
-            f"cv={folds} needs at least {folds} rows of every label; the rarest has {smallest}: lower cv"
-        )
     console.print(
         f"cross-validation: {folds} more trainings, each on {100 - 100 // folds} % of the rows",
         highlight=False,
     )
     started = time.monotonic()
-    parts = StratifiedKFold(folds, shuffle=True, random_state=recipe.seed)
+    parts = StratifiedGroupKFold(folds, shuffle=True, random_state=recipe.seed)
+    groups = text_hashes(splits.train.texts)  # rows of one text stay in one fold
     adapter = np.empty(len(train.labels), dtype=np.int64)
     baselines: dict[str, np.ndarray] = {}
-    for number, (kept, left_out) in enumerate(parts.split(train.labels, train.labels), start=1):
+    for number, (kept, left_out) in enumerate(parts.split(train.labels, train.labels, groups), start=1):
         console.print(f"fold {number} of {folds}", style="dim", highlight=False)
         predictions, others = _one_fold(prepared, train, kept, left_out, console)
         adapter[left_out] = predictions

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from submillion.budget.families import length_limit
 from submillion.budget.plan import Plan, make_plan
+from submillion.data.duplicates import text_hashes
 from submillion.data.splits import Splits, load_splits
 from submillion.data.tokens import TokenRows, choose_max_length, cut, tokenize
 from submillion.encoders import load_config, load_tokenizer, resolve_encoder
@@ -80,6 +81,7 @@ def prepare(recipe: Recipe, sources: Sources, console: Console) -> Prepared:
         label_names=data.label_names,
         seed=recipe.seed,
     )
+    _check_folds(recipe.evaluation.cv, splits)
     for note in splits.notes:
         console.print(
             note.replace(splits.train.source, Path(splits.train.source).name),
@@ -108,6 +110,25 @@ def prepare(recipe: Recipe, sources: Sources, console: Console) -> Prepared:
     resolved = _resolved(recipe, plan, len(splits.train), tokens["train"].max_length)
     _say_plan(plan, tokens["train"], splits, resolved, console)
     return Prepared(resolved, encoder, tokenizer, splits, plan, tokens)
+
+
+def _check_folds(folds: int | None, splits: Splits) -> None:
+    """Refuse more folds than the rarest label has texts.
+
+    Raises:
+        ConfigError: Before anything is written.
+    """
+    if folds is None:
+        return
+    texts: dict[int, set[str]] = {}
+    for text_hash, label in zip(text_hashes(splits.train.texts), splits.train.labels.tolist(), strict=True):
+        texts.setdefault(label, set()).add(text_hash)
+    fewest = min(texts, key=lambda label: len(texts[label]))
+    if len(texts[fewest]) < folds:
+        raise ConfigError(
+            f"cv={folds} needs at least {folds} different texts of every label; {splits.label_names[fewest]!r} has "
+            f"{len(texts[fewest])}: lower cv, or leave it out"
+        )
 
 
 def _check_trackers(names: tuple[str, ...]) -> None:

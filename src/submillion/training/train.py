@@ -2,6 +2,8 @@
 
 import platform
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -10,13 +12,14 @@ import torch
 from rich.console import Console
 
 from submillion.baselines import Baselines, fit_baselines, load_baselines, save_baselines
+from submillion.data.duplicates import HASH_LETTERS, text_hashes
 from submillion.data.splits import Rows
 from submillion.errors import RunError
 from submillion.model.build import Classifier, build_model
 from submillion.model.device import choose_device
 from submillion.model.saved import save_adapter
 from submillion.recipe import Recipe
-from submillion.run import RunFolder
+from submillion.run import RunFolder, write_json
 from submillion.scoring import embed_frozen, score, write_scores
 from submillion.training.callbacks import read_history
 from submillion.training.checkpoints import complete_checkpoints
@@ -53,11 +56,17 @@ def train_run(
         folder.start(**_first_record(prepared, sources))
     else:
         _check_same(earlier, prepared, folder)
+        if differing := [
+            key for key, value in _made_with(prepared).items() if earlier["with"].get(key) != value
+        ]:
+            console.print(
+                f"resumed with other {', '.join(differing)} than begun: the adapter may differ in its last bits"
+            )
         folder.update(status="running", resumed=earlier["resumed"] + 1)
     with folder.failure_noted():
-        record = _train(prepared, folder, resume, console)
-        total = record["seconds"]["before_resuming"] + time.monotonic() - started
-        return folder.update(seconds=record["seconds"] | {"total": round(total, 1)})
+        seconds = Seconds(folder)
+        seconds.add("preparing", time.monotonic() - started)
+        return _train(prepared, folder, resume, seconds, console)
 
 
 def _check_output(folder: RunFolder, resume: bool) -> dict[str, Any] | None:
@@ -94,6 +103,22 @@ def _check_same(earlier: dict[str, Any], prepared: Prepared, folder: RunFolder) 
         )
 
 
+def _made_with(prepared: Prepared) -> dict[str, Any]:
+    """Return what a run is made with: its adapter is the same bit for bit where all of it is."""
+    return {
+        "versions": {
+            name: version(name)
+            for name in ("submillion", "torch", "transformers", "peft", "scikit-learn", "datasets")
+        },
+        "python": platform.python_version(),
+        "device": str(choose_device()),
+        "threads": torch.get_num_threads(),
+        "machine": platform.machine(),
+        "numerics": "exact",
+        "seed": prepared.recipe.seed,
+    }
+
+
 def _first_record(prepared: Prepared, sources: Sources) -> dict[str, Any]:
     """Return what `run.json` says before training."""
     tokens, splits = prepared.tokens["train"], prepared.splits
@@ -102,18 +127,7 @@ def _first_record(prepared: Prepared, sources: Sources) -> dict[str, Any]:
         "recipe": prepared.recipe.model_dump(mode="json"),
         "encoder": prepared.encoder,
         "plan": prepared.plan.to_json(),
-        "with": {
-            "versions": {
-                name: version(name)
-                for name in ("submillion", "torch", "transformers", "peft", "scikit-learn", "datasets")
-            },
-            "python": platform.python_version(),
-            "device": str(choose_device()),
-            "threads": torch.get_num_threads(),
-            "machine": platform.machine(),
-            "numerics": "exact",
-            "seed": prepared.recipe.seed,
-        },
+        "with": _made_with(prepared),
         "data": {
             "sources": sources.described(),
             **splits.summary(),
@@ -127,12 +141,16 @@ def _first_record(prepared: Prepared, sources: Sources) -> dict[str, Any]:
     }
 
 
-def _train(prepared: Prepared, folder: RunFolder, resume: bool, console: Console) -> dict[str, Any]:
+def _train(
+    prepared: Prepared, folder: RunFolder, resume: bool, seconds: "Seconds", console: Console
+) -> dict[str, Any]:
     """Fit baselines and adapter, score what was held back, save; return the record so far."""
     recipe, splits = prepared.recipe, prepared.splits
-    seconds: dict[str, float] = {}
+    write_json(
+        folder.train_hashes, [text_hash[:HASH_LETTERS] for text_hash in text_hashes(splits.train.texts)]
+    )
     train, validation = prepared.train, prepared.validation
-    with _timed(seconds, "build"):
+    with seconds.spent_on("build"):
         model = build_model(
             prepared.plan,
             prepared.encoder,
@@ -142,7 +160,9 @@ def _train(prepared: Prepared, folder: RunFolder, resume: bool, console: Console
         )
     baselines = _baselines(prepared, model, folder, resume, seconds, console)
     if recipe.evaluation.cv is not None and folder.read()["cross_validation"] is None:
-        folder.update(cross_validation=cross_validate(prepared, recipe.evaluation.cv, console))
+        with seconds.spent_on("cross_validation"):
+            crossed = cross_validate(prepared, recipe.evaluation.cv, console)
+        folder.update(cross_validation=crossed)
     trainer = fit_adapter(
         model,
         prepared.plan,
@@ -154,8 +174,8 @@ def _train(prepared: Prepared, folder: RunFolder, resume: bool, console: Console
         history=folder.history,
         resume=resume,
     )
-    seconds["training"] = trainer.seconds
-    with _timed(seconds, "scoring"):
+    seconds.set("training", trainer.seconds)
+    with seconds.spent_on("scoring"):
         _score_held_back(prepared, model, baselines, folder)
     _save(prepared, model, folder)
     history = read_history(folder.history)
@@ -163,8 +183,6 @@ def _train(prepared: Prepared, folder: RunFolder, resume: bool, console: Console
         baselines=baselines.to_json(),
         best_epoch=_best_epoch(trainer, history, validation is not None),
         steps=max((line["step"] for line in history), default=0),
-        seconds={name: round(value, 1) for name, value in seconds.items()}
-        | {"before_resuming": round(trainer.earlier_seconds, 1)},
     )
 
 
@@ -173,7 +191,7 @@ def _baselines(
     model: Classifier,
     folder: RunFolder,
     resume: bool,
-    seconds: dict[str, float],
+    seconds: "Seconds",
     console: Console,
 ) -> Baselines:
     """Fit and keep the cheap alternatives, and start the head from a probe where the recipe says so."""
@@ -181,9 +199,9 @@ def _baselines(
         return load_baselines(folder.baselines)
     train = prepared.train
     recipe, n_labels = prepared.recipe, len(prepared.splits.label_names)
-    with _timed(seconds, "embedding"), console.status("embedding the train rows with the frozen encoder"):
+    with seconds.spent_on("embedding"), console.status("embedding the train rows with the frozen encoder"):
         embeddings = embed_frozen(model, train.input_ids, recipe.training.per_device_eval_batch_size)
-    with _timed(seconds, "baselines"), console.status("fitting the baselines"):
+    with seconds.spent_on("baselines"), console.status("fitting the baselines"):
         baselines = fit_baselines(
             prepared.splits.train.texts, train.labels, n_labels, embeddings, recipe.seed
         )
@@ -228,14 +246,27 @@ def _best_epoch(trainer: BudgetTrainer, history: list[dict[str, Any]], has_valid
     return float(max(evaluated, key=lambda line: line[key])["epoch"]) if evaluated else None
 
 
-class _timed:
-    """Add the seconds that a block takes to a record."""
+class Seconds:
+    """What a run has spent its time on, kept in its `run.json` at once, so that a resumption adds to it."""
 
-    def __init__(self, seconds: dict[str, float], name: str):
-        self.seconds, self.name = seconds, name
+    def __init__(self, folder: RunFolder):
+        self.folder = folder
+        self.parts: dict[str, float] = {
+            name: value for name, value in folder.read().get("seconds", {}).items() if name != "total"
+        }
 
-    def __enter__(self) -> None:
-        self.started = time.monotonic()
+    def set(self, name: str, value: float) -> None:
+        """Set the seconds of a part, and with it the total."""
+        self.parts[name] = round(value, 1)
+        self.folder.update(seconds=self.parts | {"total": round(sum(self.parts.values()), 1)})
 
-    def __exit__(self, *_: object) -> None:
-        self.seconds[self.name] = self.seconds.get(self.name, 0.0) + time.monotonic() - self.started
+    def add(self, name: str, value: float) -> None:
+        """Add to the seconds of a part."""
+        self.set(name, self.parts.get(name, 0.0) + value)
+
+    @contextmanager
+    def spent_on(self, name: str) -> Iterator[None]:
+        """Add the seconds that the block takes to a part."""
+        started = time.monotonic()
+        yield
+        self.add(name, time.monotonic() - started)

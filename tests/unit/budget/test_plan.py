@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 import resource
 import sys
 import time
@@ -273,10 +274,14 @@ def test_wrong_arguments_are_reported_together():
     ) == (
         "labels=1 is below 2: a classifier has at least 2; budget=0 is below 1: give the most parameters that may "
         "train; method='ia3' is not known: give one of lora, rslora; rank=0 is below 1: give at least 1, or none for "
-        "the largest that fits; lora_alpha=0 is not above 0: give none for twice the rank; lora_dropout=1.0 is outside "
-        "0 (inclusive) to 1 (exclusive); head='all' is not known: give one of full, output; pooling='max' is not "
+        "the largest that fits; lora_alpha=0 is not a finite number above 0: give none for twice the rank; "
+        "lora_dropout=1.0 is outside 0 (inclusive) to 1 (exclusive); head='all' is not known: give one of full, output; pooling='max' is not "
         "known: give one of first, mean."
     )
+    for alpha in (math.inf, math.nan):
+        assert message_of(ConfigError, config, 2, lora_alpha=alpha) == (
+            f"lora_alpha={alpha} is not a finite number above 0: give none for twice the rank."
+        )
     assert message_of(ConfigError, config, 2, head="output", pooling="mean") == (
         "head='output' says nothing with pooling='mean', whose head is one linear layer: leave head out, or give "
         "pooling='first'."

@@ -3,6 +3,7 @@
 import os
 import pickle
 import struct
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value, concaten
 from datasets.table import InMemoryTable
 
 from submillion.data import read_rows
+from submillion.data.arrow_parts import BrokenTable, rebuild_table
 from submillion.data.unpickle import read_pickled_dataset
 from submillion.errors import DataError
 
@@ -336,9 +338,56 @@ def test_a_selection_outside_the_table(pickled, row):
 def test_blocks_that_repeat_without_end(pickled):
     block = InMemoryTable(pa.table({"text": ["x" * 10_000]}))
     dataset = concatenate_datasets([LABELLED, LABELLED])
-    dataset._data.blocks = [[block]] * 1000
+    dataset._data.blocks = [[block]] * 100
     dataset._data.table = block.table
     assert "its blocks repeat" in refused(pickled(dataset))
+
+
+def test_types_that_share_their_parts_do_not_unfold_without_end(pickled):
+    """Fourteen levels of a struct whose twelve fields are one object: 12 ** 14 values in a kilobyte."""
+    described = b"cpyarrow.lib\ntype_for_alias\nX\x05\0\0\0int64\x85R"
+    for level in range(14):
+        kept, again = b"q" + bytes([level]), b"h" + bytes([level])
+        field = b"cpyarrow.lib\nfield\n(X\x01\0\0\0x" + described + b"\x88NtR" + kept
+        described = b"cpyarrow.lib\nstruct\n(" + field + again * 11 + b"l\x85R"
+    table = (
+        b"cpyarrow.lib\n_reconstruct_table\ncpyarrow.lib\nchunked_array\n]" + described + b"\x86R\x85N\x86R"
+    )
+    held = b"cdatasets.table\nInMemoryTable\n)\x81}X\x05\0\0\0table" + table + b"sb"
+    content = b"\x80\x02cdatasets.arrow_dataset\nDataset\n)\x81}X\x05\0\0\0_data" + held + b"sb."
+    assert len(content) < 2_000
+    started = time.perf_counter()
+    message = refused(pickled(content))
+    assert time.perf_counter() - started < 2
+    assert message.startswith("the pickled data set is broken: its parts repeat: they unfold to more than ")
+
+
+def test_a_long_list_that_stands_in_many_places_is_counted_once():
+    long = [0] * 30_000
+    started = time.perf_counter()
+    with pytest.raises(BrokenTable, match="its parts repeat"):
+        rebuild_table([long] * 30_000, 100_000)
+    assert time.perf_counter() - started < 2
+
+
+def test_a_table_that_holds_itself(pickled):
+    held = b"cdatasets.table\nInMemoryTable\n)\x81q\0}X\x05\0\0\0tableh\0sb"
+    content = b"\x80\x02cdatasets.arrow_dataset\nDataset\n)\x81}X\x05\0\0\0_data" + held + b"sb."
+    assert "a part of its table holds itself" in refused(pickled(content))
+
+
+def nested_calls() -> bytes:
+    """Opcodes of a call of a call of a call ... of an empty tuple: too deep for str() and repr()."""
+    return b")" + b")R" * 100_000
+
+
+def test_calls_nested_too_deeply_to_be_named(pickled):
+    started = time.perf_counter()
+    for content in (b"\x80\x02)" + b"\x85" * 100_000 + b")R.", b"\x80\x02" + nested_calls() + b"."):
+        assert refused(pickled(content)).startswith("the pickle holds a Call, not a datasets.Dataset")
+    claim = fake(length="2").replace(b"\x8c\x012\x94", nested_calls() + b"\x94")
+    assert "an array claims a Call of values" in refused(pickled(claim))
+    assert time.perf_counter() - started < 2
 
 
 def test_bytes_changed_at_random_never_do_harm(pickled):

@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss
 
-from submillion.evaluation.labelled import LabelledReport, calibration, evaluate_labelled, softmax
+from submillion.evaluation.labelled import LabelledReport, calibration, evaluate_labelled
 from submillion.statistics import wilson_interval
 
 NAMES = ["World", "Sports", "Business"]
@@ -41,7 +42,7 @@ def test_figures_are_scikit_learn_s() -> None:
     assert ours.confusion.tolist() == confusion_matrix(labels, predictions).tolist()
     assert [each.f1 for each in ours.per_class] == pytest.approx(f1_score(labels, predictions, average=None))
     assert sum(each.support for each in ours.per_class) == 200
-    assert ours.calibration.log_loss == pytest.approx(log_loss(labels, softmax(logits)))
+    assert ours.calibration.log_loss == pytest.approx(log_loss(labels, softmax(logits, axis=1)))
     assert ours.notes == ()
 
 
@@ -121,9 +122,12 @@ class TestCalibration:
     def test_of_calibrated_probabilities_is_small_and_of_overconfident_ones_is_not(self) -> None:
         rng = np.random.default_rng(0)
         logits = rng.normal(scale=2, size=(20_000, 3))
-        probabilities = softmax(logits)
+        probabilities = softmax(logits, axis=1)
         labels = (probabilities.cumsum(axis=1) > rng.random((20_000, 1))).argmax(axis=1)
-        honest, boasting = calibration(labels, probabilities), calibration(labels, softmax(3 * logits))
+        honest, boasting = (
+            calibration(labels, probabilities),
+            calibration(labels, softmax(3 * logits, axis=1)),
+        )
         assert honest.expected_calibration_error < 0.4 * np.sqrt(15 / 20_000)
         assert boasting.expected_calibration_error > 0.1
         assert boasting.log_loss > honest.log_loss
