@@ -232,3 +232,25 @@ def test_another_base_of_the_same_shape_is_refused(trained, tmp_path, tiny_encod
         folder / "run", str(folder / "test.csv"), encoder=str(moved), output=tmp_path / "r"
     )
     assert report["n"] == 60
+
+
+def test_the_papers_recipe_without_a_gpu_says_fp32_and_pads_to_max_length(tiny_encoder):
+    import io
+
+    from rich.console import Console
+
+    from submillion.recipe import load_recipe
+    from submillion.training.prepare import Sources, prepare
+    from submillion.training.trainer import Collator
+
+    said = Console(file=io.StringIO(), width=200)
+    recipe = load_recipe("paper-r3-query-dense", model=tiny_encoder("roberta"), max_length=32)
+    prepared = prepare(recipe, Sources(learnable_rows(60)), said)
+    assert "fp16 is asked for and there is no GPU: training runs in fp32" in said.file.getvalue()
+    assert "texts are cut at 32 tokens: 0.0 % of the train rows are longer" in said.file.getvalue()
+    assert prepared.recipe.data.padding == "max_length"
+    rows = [{"input_ids": [2, 5, 3], "labels": 1}, {"input_ids": [2, 5, 6, 3], "labels": 0}]
+    batch = Collator(pad_token_id=0, length=32)(rows)
+    assert batch["input_ids"].shape == batch["attention_mask"].shape == (2, 32)
+    assert batch["attention_mask"].sum().item() == 7
+    assert Collator(pad_token_id=0, length=None)(rows)["input_ids"].shape == (2, 4)

@@ -11,7 +11,6 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from submillion.baselines import fit_baselines
 from submillion.data.duplicates import text_hashes
-from submillion.model.build import build_model
 from submillion.scoring import embed_frozen, score
 from submillion.statistics import compare, wilson_interval
 from submillion.training.fit import Labelled, fit_adapter
@@ -74,13 +73,7 @@ def _one_fold(
     n_labels, batch_size = len(splits.label_names), recipe.training.per_device_eval_batch_size
     inside = Labelled([train.input_ids[row] for row in kept], train.labels[kept])
     outside = [train.input_ids[row] for row in left_out]
-    model = build_model(
-        prepared.plan,
-        prepared.encoder,
-        splits.label_names,
-        seed=recipe.seed,
-        base_dropout=recipe.model.base_dropout,
-    )
+    model = prepared.build()
     embeddings = embed_frozen(model, inside.input_ids, batch_size)
     texts = [splits.train.texts[row] for row in kept]
     baselines = fit_baselines(texts, inside.labels, n_labels, embeddings, recipe.seed)

@@ -14,6 +14,7 @@ from submillion.data.splits import Splits, load_splits
 from submillion.data.tokens import TokenRows, choose_max_length, cut, tokenize
 from submillion.encoders import load_config, load_tokenizer, resolve_encoder
 from submillion.errors import ConfigError
+from submillion.model.build import Classifier, build_model
 from submillion.model.device import choose_device
 from submillion.recipe import Recipe
 from submillion.training.fit import Labelled
@@ -49,6 +50,16 @@ class Prepared:
     splits: Splits
     plan: Plan
     tokens: dict[str, TokenRows]
+
+    def build(self) -> Classifier:
+        """Build the planned model afresh, the same one each time."""
+        return build_model(
+            self.plan,
+            self.encoder,
+            self.splits.label_names,
+            seed=self.recipe.seed,
+            base_dropout=self.recipe.model.base_dropout,
+        )
 
     @property
     def train(self) -> Labelled:

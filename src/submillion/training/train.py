@@ -15,7 +15,7 @@ from submillion.baselines import Baselines, fit_baselines, load_baselines, save_
 from submillion.data.duplicates import HASH_LETTERS, text_hashes
 from submillion.data.splits import Rows
 from submillion.errors import RunError
-from submillion.model.build import Classifier, build_model
+from submillion.model.build import Classifier
 from submillion.model.device import choose_device
 from submillion.model.saved import save_adapter
 from submillion.recipe import Recipe
@@ -151,13 +151,7 @@ def _train(
     )
     train, validation = prepared.train, prepared.validation
     with seconds.spent_on("build"):
-        model = build_model(
-            prepared.plan,
-            prepared.encoder,
-            splits.label_names,
-            seed=recipe.seed,
-            base_dropout=recipe.model.base_dropout,
-        )
+        model = prepared.build()
     baselines = _baselines(prepared, model, folder, resume, seconds, console)
     if recipe.evaluation.cv is not None and folder.read()["cross_validation"] is None:
         with seconds.spent_on("cross_validation"):
