@@ -95,7 +95,9 @@ def run(record: dict[str, Any], folder: str) -> None:
     if "validation" in record["figures"]:
         figures = record["figures"]["validation"]
         _figures_table(console, "validation", figures, _seconds(record))
-        console.print(f"note: {figures['optimistic']}. Best epoch: {record['best_epoch']}.", soft_wrap=True)
+        console.print(
+            f"note: {figures['optimistic']}. Best epoch: {record['best_epoch'] or 0:g}.", soft_wrap=True
+        )
         _verdicts(console, figures)
     if record["cross_validation"]:
         _cross_validation(console, record["cross_validation"])
