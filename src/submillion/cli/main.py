@@ -1,5 +1,6 @@
 """Entry of the command: finds the subcommand, and turns a user's error into one line and status 1."""
 
+import logging
 import signal
 import sys
 from importlib import import_module
@@ -61,6 +62,9 @@ def main(arguments: list[str] | None = None) -> Any:
     from submillion.errors import SubmillionError
 
     signal.signal(signal.SIGTERM, _interrupt)
+    logging.getLogger("huggingface_hub").setLevel(
+        logging.ERROR
+    )  # its retries; what comes of them is told in one line
     try:
         return cli.main(arguments, prog_name="submillion", standalone_mode=False)
     except SubmillionError as error:
