@@ -138,7 +138,7 @@ def predict(
         encoder: The base's folder or hub id where it now lies elsewhere.
         label_names: For an adapter that carries none; default: "0", "1", ...
         format: How ``output`` is written: csv, jsonl, parquet or submission; default: by its ending, else csv.
-        text_columns: Where the text stands; default: found by its usual names.
+        text_columns: Where the text stands; default: where it stood in training, else by its usual names.
 
     Raises:
         ConfigError: If there is a format without an output.
@@ -173,8 +173,8 @@ def evaluate(
         data: Labelled rows: a file, `hub:NAME`, a DataFrame or (text, label) pairs.
         against: A second finished run, compared row by row.
         output: Where the report goes; default: a folder in the run, named after the data.
-        text_columns: Where the text stands; default: found by its usual names.
-        label_column: Where the label stands; default: found by its usual names.
+        text_columns: Where the text stands; default: where it stood in training, else by its usual names.
+        label_column: Where the label stands; default: where it stood in training, else by its usual names.
         encoder: The base's folder or hub id where it now lies elsewhere.
     """
     from submillion.evaluation.on_data import evaluate_run

@@ -14,7 +14,6 @@ from submillion import api
 from submillion.data import encode_labels, read_rows
 from submillion.errors import ConfigError, DataError
 from submillion.prediction import Predictor, load_predictor
-from submillion.recipe import DEFAULT_MODEL
 
 _INSTEAD = {
     **{name: f"the parameter {name}" for name in ("model", "budget", "recipe", "output")},
@@ -30,8 +29,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A text classifier inside a budget of trainable parameters, as a scikit-learn estimator.
 
     Args:
-        model: The encoder: a hub id or a folder.
-        budget: Most parameters that may train, head included.
+        model: The encoder: a hub id or a folder; None: what the recipe says.
+        budget: Most parameters that may train, head included; None: what the recipe says.
         recipe: A YAML file or the name of a recipe that comes with the package; None: the default one.
         fields: Any other recipe fields, such as ``{"learning_rate": 2e-4}``.
         output: The run folder to keep, for one `fit` only; None: a temporary one, gone after `fit`.
@@ -46,8 +45,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        model: str = DEFAULT_MODEL,
-        budget: int = 1_000_000,
+        model: str | None = None,
+        budget: int | None = None,
         recipe: str | None = None,
         fields: Mapping[str, Any] | None = None,
         output: str | None = None,
@@ -85,8 +84,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 output=output,
                 recipe=self.recipe,
                 quiet=not self.verbose,
-                model=self.model,
-                budget=self.budget,
+                **{name: value for name in ("model", "budget") if (value := getattr(self, name)) is not None},
                 seed=_seed(self.random_state),
                 **fields,
             )

@@ -4,7 +4,6 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain, islice
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ import pyarrow
 from pyarrow import parquet
 
 from submillion.budget.plan import make_plan
-from submillion.data.read import RawRows, stream_rows
+from submillion.data.read import RawRows, columns_present, stream_rows
 from submillion.data.tokens import tokenize
-from submillion.errors import ConfigError, DataError
+from submillion.errors import ConfigError
 from submillion.model.adapter import assert_planned, freeze_unplanned
 from submillion.model.saved import SavedClassifier, load_saved
 from submillion.recipe import checked_recipe
@@ -34,11 +33,16 @@ class Predictor:
     """
 
     def __init__(
-        self, saved: SavedClassifier, batch_size: int = 64, text_columns: Sequence[str] | None = None
+        self,
+        saved: SavedClassifier,
+        batch_size: int = 64,
+        text_columns: Sequence[str] | None = None,
+        label_column: str | None = None,
     ):
         self._saved = saved
         self._batch_size = batch_size
         self._text_columns = text_columns
+        self._label_column = label_column
         self.label_names = saved.label_names
 
     def scores(self, texts: Sequence[str]) -> Scores:
@@ -83,14 +87,15 @@ class Predictor:
         Raises:
             DataError: If the source cannot be read.
         """
-        options: dict[str, Any] = {"labels": "never", "chunk_rows": CHUNK_ROWS}
-        if text_columns is None and self._text_columns is not None:
-            chunks = stream_rows(source, text_columns=self._text_columns, **options)
-            try:
-                return chain(list(islice(chunks, 1)), chunks)
-            except DataError:
-                pass  # the source has other columns than the training rows had
-        return stream_rows(source, text_columns=text_columns, **options)
+        if text_columns is None:
+            text_columns, _ = columns_present(source, self._text_columns, None)
+        return stream_rows(
+            source,
+            text_columns=text_columns,
+            label_column=self._label_column,
+            labels="never",
+            chunk_rows=CHUNK_ROWS,
+        )
 
     def predict_file(
         self,
@@ -120,7 +125,7 @@ class Predictor:
             DataError: If the source cannot be read.
         """
         path = Path(output)
-        chosen = format or {".jsonl": "jsonl", ".parquet": "parquet"}.get(path.suffix, "csv")
+        chosen = format or {".jsonl": "jsonl", ".parquet": "parquet"}.get(path.suffix.lower(), "csv")
         if chosen not in FORMATS:
             raise ConfigError(f"format={chosen!r} is not one of {', '.join(FORMATS)}")
         if isinstance(source, str | PathLike) and Path(source).expanduser().resolve() == path.resolve():
@@ -237,4 +242,6 @@ def load_predictor(
     freeze_unplanned(saved.model, plan)
     assert_planned(saved.model, plan, "after load")
     saved.model.requires_grad_(False)
-    return Predictor(saved, recipe.training.per_device_eval_batch_size, recipe.data.text_columns)
+    return Predictor(
+        saved, recipe.training.per_device_eval_batch_size, recipe.data.text_columns, recipe.data.label_column
+    )

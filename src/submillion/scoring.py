@@ -54,8 +54,15 @@ def score(
         input_ids: Token numbers of each row, at least one row.
         batch_size: Most rows a batch.
         progress: Called with the number of rows done after each batch.
+
+    Raises:
+        RunError: If a logit is not finite.
     """
     logits, embeddings = _in_batches(model, model.score, input_ids, batch_size, progress)
+    if not np.isfinite(logits).all():
+        raise RunError(
+            "training diverged (logits are no longer finite): start anew with a lower learning_rate"
+        )
     return Scores(logits, embeddings)
 
 

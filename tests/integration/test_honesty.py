@@ -144,7 +144,9 @@ def test_an_adapter_over_a_base_without_pooler_is_refused_where_it_lacks_one(tmp
 def test_a_diverged_training_is_an_error_and_no_finished_run(tmp_path, tiny_encoder):
     options = FAST | {"learning_rate": 1e30, "model": tiny_encoder("bert")}
     for name, held_back in (("few", 10_000), ("many", 50)):
-        with pytest.raises(submillion.RunError, match=r"training diverged .* start anew with a lower one"):
+        with pytest.raises(
+            submillion.RunError, match=r"training diverged .* start anew with a lower learning_rate"
+        ):
             submillion.train(
                 learnable_rows(90), output=tmp_path / name, **options | {"min_rows_to_split": held_back}
             )
@@ -156,3 +158,78 @@ def test_a_left_over_temporary_file_does_not_block_a_run(tmp_path, tiny_encoder)
     (tmp_path / "run" / ".run.json.abc.json").write_text("{}")
     record = submillion.train(learnable_rows(45), output=tmp_path / "run", model=tiny_encoder("bert"), **FAST)
     assert record["status"] == "finished"
+
+
+def test_a_model_whose_logits_are_not_finite_is_no_finished_run(tmp_path, tiny_encoder):
+    options = FAST | {
+        "learning_rate": 1e18,
+        "lr_scheduler_type": "constant",
+        "per_device_train_batch_size": 64,
+    }
+    with pytest.raises(submillion.RunError, match="training diverged"):
+        submillion.train(learnable_rows(60), output=tmp_path / "run", model=tiny_encoder("bert"), **options)
+
+
+def columns_table(seed, n):
+    rows = learnable_rows(n, seed=seed)
+    texts, labels = [t for t, _ in rows], [k for _, k in rows]
+    other = [t for t, _ in learnable_rows(n, seed=seed + 50)]
+    return pd.DataFrame({"headline": texts, "text": other, "kind": labels, "label": labels[::-1]})
+
+
+def test_a_fault_in_the_remembered_columns_is_an_error_and_no_reason_to_read_others(tmp_path, tiny_encoder):
+    options = {"model": tiny_encoder("bert"), "text_columns": ("headline",), "label_column": "kind", **FAST}
+    submillion.train(columns_table(0, 60), output=tmp_path / "run", **options)
+    table = columns_table(1, 30)
+    right = submillion.evaluate(tmp_path / "run", table)["accuracy"]["value"]
+    table.loc[4, "kind"] = "unheard"
+    with pytest.raises(submillion.DataError, match="unheard"):
+        submillion.evaluate(tmp_path / "run", table)
+    without_label = columns_table(1, 30).drop(columns=["label"]).rename(columns={"kind": "category"})
+    assert submillion.evaluate(tmp_path / "run", without_label)["accuracy"]["value"] == right
+
+
+def test_the_label_is_no_text_at_prediction_and_in_the_test_lock(tmp_path, tiny_encoder):
+    def table(seed, n):
+        rows = learnable_rows(n, seed=seed)
+        return pd.DataFrame({"body": [t for t, _ in rows], "subject": [k for _, k in rows]})
+
+    train = pd.concat([table(0, 60), table(1, 30).iloc[:10]], ignore_index=True)
+    record = submillion.train(
+        train,
+        test=table(1, 30),
+        output=tmp_path / "run",
+        model=tiny_encoder("bert"),
+        label_column="subject",
+        **FAST,
+    )
+    assert record["data"]["n_left_out"] == 10
+    assert submillion.evaluate(tmp_path / "run", table(1, 30))["split"] == "test"
+    swapped = table(1, 30)
+    swapped["subject"] = swapped["subject"].to_numpy()[::-1]
+    assert submillion.predict(tmp_path / "run", swapped) == submillion.predict(tmp_path / "run", table(1, 30))
+
+
+def test_against_reads_the_other_run_by_its_own_columns(tmp_path, tiny_encoder):
+    for name, column in (("a", "headline"), ("b", "text")):
+        submillion.train(
+            columns_table(0, 60),
+            output=tmp_path / name,
+            model=tiny_encoder("bert"),
+            text_columns=(column,),
+            label_column="kind",
+            **FAST,
+        )
+    new = columns_table(2, 40)
+    alone = submillion.evaluate(tmp_path / "b", new)["accuracy"]["value"]
+    report = submillion.evaluate(tmp_path / "a", new, against=tmp_path / "b")
+    difference = report["against"]["verdict"]["difference"]["value"]
+    assert report["accuracy"]["value"] - difference == pytest.approx(alone)
+
+
+def test_evaluations_of_other_labels_are_not_compared(few, tmp_path, tiny_encoder):
+    rows = learnable_rows(20, seed=21)
+    submillion.train(learnable_rows(45), output=tmp_path / "run", model=tiny_encoder("bert"), **FAST)
+    submillion.evaluate(few / "run", rows)
+    submillion.evaluate(tmp_path / "run", [(text, "sport") for text, _ in rows])
+    assert submillion.compare(few / "run", tmp_path / "run")["comparisons"] == []

@@ -133,5 +133,5 @@ def declared_names(metadata: dict[bytes, bytes] | None) -> dict[str, tuple[str, 
             for column, feature in features.items()
             if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
         }
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         return {}

@@ -242,6 +242,26 @@ def _as_integers(labels: Sequence[str | int], numbers: Sequence[int], source: st
     return [int(label) for label in labels]
 
 
+def columns_present(
+    source: Any, text_columns: Sequence[str] | None, label_column: str | None
+) -> tuple[Sequence[str] | None, str | None]:
+    """Return the columns of earlier rows that a source has too: the text's only where all of them are there.
+
+    Args:
+        source: A file, a folder, `hub:NAME`, or rows in memory.
+        text_columns: Where the text stood; None: found by its usual names.
+        label_column: Where the label stood; None: found by its usual names.
+
+    Raises:
+        DataError: If the source cannot be opened.
+    """
+    if text_columns is None and label_column is None:
+        return None, None
+    columns = open_source(source, "optional").columns
+    has_texts = text_columns is not None and all(column in columns for column in text_columns)
+    return text_columns if has_texts else None, label_column if label_column in columns else None
+
+
 def open_source(source: Any, labels: LabelNeed = "required") -> Opened:
     """Find out what a source is, and open it.
 

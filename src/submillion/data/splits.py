@@ -110,7 +110,7 @@ def load_splits(
     notes: list[str] = []
     pool, encoded = _read_train(train, text_columns, label_column, label_names, notes)
     given = _read_validation(validation, text_columns, label_column, encoded, notes)
-    pool, given, test_sha256, n_left_out = _kept_apart(pool, given, test, text_columns, notes)
+    pool, given, test_sha256, n_left_out = _kept_apart(pool, given, test, (text_columns, label_column), notes)
     if max_rows_per_class is not None:
         pool = _subsampled(pool, max_rows_per_class, seed, notes)
     _check_pool(pool, encoded.names, notes)
@@ -215,7 +215,11 @@ def _read_validation(
 
 
 def _kept_apart(
-    pool: Pool, given: Pool | None, test: Any, text_columns: Sequence[str] | None, notes: list[str]
+    pool: Pool,
+    given: Pool | None,
+    test: Any,
+    columns: tuple[Sequence[str] | None, str | None],
+    notes: list[str],
 ) -> tuple[Pool, Pool | None, str | None, int]:
     """Leave out rows shared with test, and train rows shared with validation.
 
@@ -224,7 +228,7 @@ def _kept_apart(
     """
     test_sha256, n_left_out = None, 0
     if test is not None:
-        texts = read_rows(test, text_columns=text_columns, labels="never").texts
+        texts = read_rows(test, text_columns=columns[0], label_column=columns[1], labels="never").texts
         test_sha256 = split_sha256(texts)
         pool, given, n_left_out = _decontaminated(pool, given, set(text_hashes(texts)), notes)
     if given is not None:

@@ -11,6 +11,7 @@ import numpy as np
 from submillion.baselines import load_baselines
 from submillion.data import RawRows, encode_labels, read_rows
 from submillion.data.duplicates import HASH_LETTERS, split_sha256, text_hashes
+from submillion.data.read import columns_present
 from submillion.errors import DataError
 from submillion.evaluation.labelled import evaluate_labelled
 from submillion.evaluation.plots import plot_confusion
@@ -40,8 +41,8 @@ def evaluate_run(
         data: Labelled rows: a file, a folder, `hub:NAME`, or rows in memory.
         against: A second finished run, compared row by row.
         output: Where the report goes; default: a folder in the run, named after the data.
-        text_columns: Where the text stands; default: found by its usual names.
-        label_column: Where the label stands; default: found by its usual names.
+        text_columns: Where the text stands; default: where it stood in training, else by its usual names.
+        label_column: Where the label stands; default: where it stood in training, else by its usual names.
         encoder: The folder or hub id of the run's base, where it now lies elsewhere.
 
     Raises:
@@ -53,6 +54,11 @@ def evaluate_run(
     other = None if against is None else RunFolder(against).read_finished()
     rows = _read_as_trained(data, record, text_columns, label_column)
     labels = _encoded(rows, record)
+    if other is not None:
+        other_rows = _read_as_trained(data, other, text_columns, label_column)
+        other_labels = _encoded(other_rows, other)
+        if other_rows.row_numbers != rows.row_numbers:
+            raise DataError(f"{rows.source}: {run} and {against} read other rows of it: name --text-columns")
     report: dict[str, Any] = {"run": str(run), "data": rows.source}
     report |= _note_read(
         folder, record, rows, "evaluate" if against is None else f"evaluate against {against}"
@@ -70,12 +76,12 @@ def evaluate_run(
     report |= labelled.to_json()
     report["notes"] = [*labelled.notes, *rows.notes, *_warn_of_rows_seen(folder, report["split"], rows)]
     if against is not None and other is not None:
-        _note_read(RunFolder(against), other, rows, f"compared by evaluate with {run}")
+        _note_read(RunFolder(against), other, other_rows, f"compared by evaluate with {run}")
         shares_base = encoder is not None and other["encoder"] == record["encoder"]
-        theirs = load_predictor(against, encoder=encoder if shares_base else None).scores(rows.texts)
+        theirs = load_predictor(against, encoder=encoder if shares_base else None).scores(other_rows.texts)
         verdict = compare(
             scores.predictions == labels,
-            theirs.predictions == _encoded(rows, other),
+            theirs.predictions == other_labels,
             margin=margin,
             names=(str(run), str(against)),
         )
@@ -97,13 +103,13 @@ def _read_as_trained(
 ) -> RawRows:
     """Read labelled rows by the columns asked for, else by those the run was trained on, else by usual names."""
     trained = record["recipe"]["data"]
-    texts, label = text_columns or trained["text_columns"], label_column or trained["label_column"]
-    if text_columns is None and label_column is None and (texts or label):
-        try:
-            return read_rows(data, text_columns=texts, label_column=label, labels="required")
-        except DataError:
-            texts, label = None, None
-    return read_rows(data, text_columns=texts, label_column=label, labels="required")
+    texts, label = columns_present(data, trained["text_columns"], trained["label_column"])
+    return read_rows(
+        data,
+        text_columns=text_columns or texts,
+        label_column=label_column or label,
+        labels="required",
+    )
 
 
 def _encoded(rows: RawRows, record: dict[str, Any]) -> np.ndarray:
@@ -120,8 +126,8 @@ def _encoded(rows: RawRows, record: dict[str, Any]) -> np.ndarray:
 
 def _warn_of_rows_seen(folder: RunFolder, split: str | None, rows: RawRows) -> list[str]:
     """Say where the figures speak of rows that the run has learnt or chosen by."""
-    if split in ("validation", "calibration"):
-        return [f"these are the run's {split} rows: figures on rows that it chose by are optimistic"]
+    if split == "validation":
+        return ["these are the run's validation rows: figures on rows that it chose by are optimistic"]
     if not folder.train_hashes.is_file():
         return []
     learnt = set(read_json(folder.train_hashes))
@@ -159,7 +165,8 @@ def _note_read(folder: RunFolder, record: dict[str, Any], rows: RawRows, purpose
             "n": len(rows.texts),
         }
         record = folder.update(test_reads=[*folder.read()["test_reads"], read])
-    ordered = hashlib.sha256("".join(text_hashes(rows.texts)).encode()).hexdigest()
+    labelled = zip(text_hashes(rows.texts), rows.labels or [], strict=True)
+    ordered = hashlib.sha256("\n".join(f"{text} {label}" for text, label in labelled).encode()).hexdigest()
     return {
         "split": split,
         "sha256": sha256,

@@ -194,6 +194,13 @@ def load_base(
             problem_type="single_label_classification",
             **options,
         )
+    except RuntimeError as error:
+        if "ignore_mismatched_sizes" not in str(error):
+            raise
+        raise ConfigError(
+            f"the base {encoder!r} holds a classification head of another shape than {n_labels} labels need: "
+            "use the encoder it was made from, or pooling='mean', which takes no head from the base"
+        ) from None
     except OSError as error:
         reason = str(error).strip().split("\n")[0][:200]
         raise ConfigError(

@@ -219,7 +219,7 @@ def _check_random_layers(base: Any, path: Path, source: str, has_head: bool) -> 
     lost = [
         layer
         for layer in random_layers(source, family, shapes)[0]
-        if not any(f".{layer}." in key for key in saved)
+        if not any(f".{layer}." in key and "lora_" not in key for key in saved)
     ]
     if lost:
         raise RunError(

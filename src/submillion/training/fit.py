@@ -13,16 +13,14 @@ from transformers import EarlyStoppingCallback
 
 from submillion.budget.plan import Plan
 from submillion.confusion import macro_f1
-from submillion.errors import RunError
 from submillion.model.adapter import assert_planned, freeze_unplanned
 from submillion.model.build import Classifier
 from submillion.recipe import Recipe
-from submillion.scoring import Scores
+from submillion.scoring import Scores, score
 from submillion.training.callbacks import History, ProgressBar, SaveWithinEpoch
 from submillion.training.trainer import BudgetTrainer, Collator, TrainRows, fit, training_arguments
 
 SAVE_STEPS = 500
-DIVERGED = "training diverged (weights or logits are no longer finite) at learning_rate={}: start anew with a lower one"
 
 
 @dataclass(frozen=True)
@@ -80,9 +78,7 @@ def fit_adapter(
     trainer = BudgetTrainer(
         plan=plan,
         validation=None if validation is None else validation.input_ids,
-        evaluate_scores=None
-        if validation is None
-        else validation_figures(validation.labels, config.learning_rate),
+        evaluate_scores=None if validation is None else validation_figures(validation.labels),
         model=model,
         args=arguments,
         data_collator=Collator(model.config.pad_token_id, pad_length),
@@ -91,20 +87,14 @@ def fit_adapter(
         callbacks=callbacks,
     )
     fit(trainer, resume)
-    if not all(bool(value.isfinite().all()) for value in model.parameters() if value.requires_grad):
-        raise RunError(DIVERGED.format(config.learning_rate))
+    score(model, train.input_ids[: config.per_device_eval_batch_size])  # refuses a model that has diverged
     return trainer
 
 
-def validation_figures(labels: np.ndarray, learning_rate: float) -> Callable[[Scores], dict[str, float]]:
-    """Return the function that turns validation scores into the figures that choose an epoch.
-
-    It raises `RunError` where training has diverged.
-    """
+def validation_figures(labels: np.ndarray) -> Callable[[Scores], dict[str, float]]:
+    """Return the function that turns validation scores into the figures that choose an epoch."""
 
     def figures(scores: Scores) -> dict[str, float]:
-        if not np.isfinite(scores.logits).all():
-            raise RunError(DIVERGED.format(learning_rate))
         predictions = scores.predictions
         return {
             "eval_loss": float(log_loss(labels, scores.probabilities, labels=range(scores.logits.shape[1]))),
