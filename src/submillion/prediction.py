@@ -50,10 +50,11 @@ class Predictor:
         input_ids = tokenize(self._saved.tokenizer, texts, self._saved.max_length).input_ids
         return score(self._saved.model, input_ids, self._batch_size)
 
-    def frozen_embeddings(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
-        """Return the frozen encoder's embeddings of texts, ``mean`` and ``first``, `[n, width]`."""
+    def scores_and_embeddings(self, texts: Sequence[str]) -> tuple[Scores, dict[str, np.ndarray]]:
+        """Return scores, and the frozen encoder's embeddings ``mean`` and ``first``, `[n, width]`, of texts."""
         input_ids = tokenize(self._saved.tokenizer, texts, self._saved.max_length).input_ids
-        return embed_frozen(self._saved.model, input_ids, self._batch_size)
+        scores = score(self._saved.model, input_ids, self._batch_size)
+        return scores, embed_frozen(self._saved.model, input_ids, self._batch_size)
 
     def predict(self, texts: Sequence[str]) -> list[str]:
         """Return the label name of each text."""

@@ -64,10 +64,8 @@ def evaluate_run(
         folder, record, rows, "evaluate" if against is None else f"evaluate against {against}"
     )
     predictor = load_predictor(run, encoder=encoder)
-    scores = predictor.scores(rows.texts)
-    predictions = load_baselines(folder.baselines).predict(
-        rows.texts, predictor.frozen_embeddings(rows.texts)
-    )
+    scores, embeddings = predictor.scores_and_embeddings(rows.texts)
+    predictions = load_baselines(folder.baselines).predict(rows.texts, embeddings)
     margin = record["recipe"]["evaluation"]["margin"] / 100
     names = record["data"]["label_names"]
     labelled = evaluate_labelled(

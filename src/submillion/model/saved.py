@@ -183,7 +183,8 @@ def load_saved(
         head = nn.Linear(base.config.hidden_size, n_labels)
         head.load_state_dict(load_file(path / HEAD))
     model = Classifier(adapted, head)
-    if saved.get("base_fingerprint", model.base_fingerprint()) != model.base_fingerprint():
+    recorded = saved.get("base_fingerprint")
+    if recorded is not None and model.base_fingerprint() != recorded:
         raise RunError(
             f"{path} was made on another base than {source!r}: the weights differ. "
             f"Name the encoder it was made on ({_base_of(config, saved)}) by --encoder"
