@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from submillion.errors import ConfigError
+from submillion.speedups import SPEEDUPS
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -136,6 +137,14 @@ class TrainingConfig(Section):
     label_smoothing_factor: float = Field(
         0.0, ge=0, lt=1, description="Share of the target spread over all labels."
     )
+    numerics: Literal["exact", "fast", "int8"] | None = Field(
+        None,
+        description="exact: fp32; fast: the frozen encoder in bf16, without dropout inside it; int8: its large products "
+        "in int8, an approximation. Default: fast where the device has bf16 and base_dropout is 0, else exact.",
+    )
+    speedups: str | tuple[str, ...] = Field(
+        "all", description="Pieces of the fast path that are on: all, none, or names from the page on speed."
+    )
     fp16: bool = Field(False, description="Mixed precision on a GPU; without one fp32 is used, and said.")
     metric_for_best_model: Literal["accuracy", "macro_f1"] = Field(
         "accuracy", description="What picks the best epoch on validation."
@@ -153,6 +162,21 @@ class TrainingConfig(Section):
     report_to: tuple[str, ...] = Field(
         (), description="Trackers that transformers reports to, such as tensorboard or wandb."
     )
+
+    @field_validator("speedups")
+    @classmethod
+    def _known_speedups(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        names = (value,) if isinstance(value, str) else value
+        if value not in ("all", "none") and (unknown := [name for name in names if name not in SPEEDUPS]):
+            raise ValueError(f"no speed-up is called {unknown[0]!r}: all, none, or {', '.join(SPEEDUPS)}")
+        return value
+
+    @property
+    def pieces(self) -> frozenset[str]:
+        """The names of the pieces that are on."""
+        if isinstance(self.speedups, str) and self.speedups in ("all", "none"):
+            return frozenset(SPEEDUPS if self.speedups == "all" else ())
+        return frozenset((self.speedups,) if isinstance(self.speedups, str) else self.speedups)
 
 
 class EvaluationConfig(Section):

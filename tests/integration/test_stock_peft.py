@@ -81,7 +81,7 @@ def runs(tmp_path_factory, tiny_encoder) -> dict[str, Path]:
             pooling=pooling,
             head=head,
             num_train_epochs=1,
-            learning_rate=3e-3,
+            learning_rate=2e-2,
             head_init="random",
             max_length=24,
             quiet=True,

@@ -13,11 +13,12 @@ from conftest import ROOT
 SOURCE = ROOT / "src" / "submillion"
 
 ORDER = [
-    {"errors"},
+    {"errors", "speedups"},
     {"run", "recipe", "confusion", "probe"},
     {"encoders", "statistics", "baselines"},
     {"data"},
     {"budget"},
+    {"fast"},
     {"model"},
     {"scoring"},
     {"prediction", "training"},

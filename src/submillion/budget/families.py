@@ -37,6 +37,7 @@ class Family:
         modules_to_save: Modules that PEFT copies, trains and saves, all of ``head`` inside them.
         idle_when_bare: Linear layers of the bare encoder that do no work when its tokens are averaged.
         has_position_offset: Whether position ids start after the padding id, as in RoBERTa.
+        has_fast_block: Whether its blocks are BERT's, which `submillion.fast` knows how to run.
     """
 
     model_type: str
@@ -52,6 +53,7 @@ class Family:
     modules_to_save: tuple[str, ...]
     idle_when_bare: tuple[str, ...]
     has_position_offset: bool
+    has_fast_block: bool
 
     @property
     def layers_pattern(self) -> str:
@@ -107,6 +109,7 @@ def _bert_like(model_type: str, *, head: str) -> Family:
         modules_to_save=("pooler", "classifier") if is_bert else ("classifier",),
         idle_when_bare=("pooler.dense",),
         has_position_offset=not is_bert,
+        has_fast_block=True,
     )
 
 

@@ -14,6 +14,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from submillion.budget.plan import Plan
 from submillion.encoders import how_to_get
 from submillion.errors import ConfigError
+from submillion.fast.install import every_token, install
 from submillion.model.adapter import assert_planned, attach, quiet_peft
 from submillion.model.device import choose_device
 
@@ -27,12 +28,17 @@ class Classifier(nn.Module):
     With `pooling: first`, ``encoder`` is PEFT's sequence-classification model and holds the head. With
     `pooling: mean`, ``encoder`` is PEFT's wrapping of the bare encoder and ``head`` is one linear layer on the
     L2-normalised mean of the tokens (Reimers and Gurevych 2019, arXiv:1908.10084, section 3).
+
+    Attributes:
+        base_fingerprint: A sha256 over a sample of every frozen weight as it was loaded, by which another base is
+            refused.
     """
 
     def __init__(self, encoder: Any, head: nn.Linear | None):
         super().__init__()
         self.encoder = encoder
         self.head = head
+        self.base_fingerprint = _fingerprint(self.bare_encoder)
 
     @property
     def config(self) -> Any:
@@ -97,23 +103,9 @@ class Classifier(nn.Module):
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the frozen encoder's normalised mean of tokens and its first token, both `[n, width]`."""
-        with self.encoder.disable_adapter():
+        with self.encoder.disable_adapter(), every_token(self):
             hidden = self.bare_encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         return mean_of_tokens(hidden, attention_mask), hidden[:, 0]
-
-    def base_fingerprint(self) -> str:
-        """Return a sha256 over a sample of every frozen weight of the encoder, by which another base is refused.
-
-        Left out is what an adapter replaces or what may have started at random: LoRA's matrices and the pooler.
-        """
-        digest = hashlib.sha256()
-        for name, value in sorted(self.bare_encoder.named_parameters()):
-            if "lora_" in name or "pooler" in name:
-                continue
-            flat = value.detach().reshape(-1)
-            sample = flat[:: max(1, flat.numel() // FINGERPRINT_VALUES)].float().cpu().numpy()
-            digest.update(name.replace(".base_layer", "").encode() + sample.tobytes())
-        return digest.hexdigest()
 
     def head_input(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor]:
         """Return what the last projection is given, `[n, width]`."""
@@ -126,6 +118,46 @@ class Classifier(nn.Module):
         finally:
             handle.remove()
         return (caught[0],)
+
+
+def _fingerprint(bare_encoder: Any) -> str:
+    """Return `Classifier.base_fingerprint`.
+
+    Left out is what an adapter replaces or what may have started at random: LoRA's matrices and the pooler.
+    """
+    digest = hashlib.sha256()
+    for name, value in sorted(bare_encoder.named_parameters()):
+        if "lora_" in name or "pooler" in name:
+            continue
+        flat = value.detach().reshape(-1)
+        sample = flat[:: max(1, flat.numel() // FINGERPRINT_VALUES)].float().cpu().numpy()
+        digest.update(name.replace(".base_layer", "").encode() + sample.tobytes())
+    return digest.hexdigest()
+
+
+def make_fast(model: Classifier, numerics: str, pieces: frozenset[str]) -> Classifier:
+    """Put a built or loaded model into its numerics, and the fast blocks into it; return it.
+
+    Args:
+        model: In fp32, on its device.
+        numerics: ``exact``, ``fast`` or ``int8``.
+        pieces: Which speed-ups are on.
+    """
+    bare = model.bare_encoder
+    if numerics != "exact":
+        _narrow_base(bare)
+    install(bare, pieces, numerics, first_token_only=model.head is None)
+    return model
+
+
+def _narrow_base(bare_encoder: Any) -> None:
+    """Cast the frozen encoder to bf16, but for its layer norms (faster and more exact in fp32) and its pooler."""
+    for name, module in bare_encoder.named_modules():
+        if isinstance(module, nn.LayerNorm) or "lora_" in name or "pooler" in name:
+            continue
+        for parameter in module.parameters(recurse=False):
+            if not parameter.requires_grad:
+                parameter.data = parameter.data.to(torch.bfloat16)
 
 
 def mean_of_tokens(hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
@@ -209,9 +241,25 @@ def load_base(
 
 
 def build_model(
-    plan: Plan, encoder: str, label_names: Sequence[str], *, seed: int, base_dropout: float | None = None
+    plan: Plan,
+    encoder: str,
+    label_names: Sequence[str],
+    *,
+    seed: int,
+    base_dropout: float | None = None,
+    numerics: str = "exact",
+    pieces: frozenset[str] = frozenset(),
 ) -> Classifier:
     """Build what ``plan`` says and assert that nothing else trains.
+
+    Args:
+        plan: What shall train.
+        encoder: A folder or hub id.
+        label_names: One name a label, in order.
+        seed: For what starts at random.
+        base_dropout: Overrides the dropout inside the encoder; the head's stays.
+        numerics: ``exact``, ``fast`` or ``int8``.
+        pieces: Which speed-ups are on.
 
     Raises:
         BudgetError: If what was built differs from the plan, naming the modules.
@@ -224,4 +272,4 @@ def build_model(
         head = nn.Linear(width, len(label_names)) if plan.pooling == "mean" else None
         model = Classifier(attach(base, plan), head)
     assert_planned(model, plan, "after build")
-    return model.to(choose_device())
+    return make_fast(model.to(choose_device()), numerics, pieces)

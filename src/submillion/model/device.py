@@ -1,6 +1,12 @@
-"""Where a model runs."""
+"""Where a model runs, in which numerics, and what it does with freed memory."""
+
+import ctypes
+import sys
 
 import torch
+
+from submillion.budget.families import family_of
+from submillion.errors import ConfigError
 
 
 def choose_device() -> torch.device:
@@ -9,3 +15,56 @@ def choose_device() -> torch.device:
     Apple's MPS is not chosen: no figure of this package was measured on it.
     """
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def has_bf16() -> bool:
+    """Whether the device has bf16 products of its own, by its features, never by timing it."""
+    if choose_device().type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    told = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(told.get("avx512_bf16") or told.get("amx_bf16") or told.get("bf16"))
+
+
+def choose_numerics(asked: str | None, base_dropout: float | None, model_type: str) -> str:
+    """Return the numerics that a run trains in.
+
+    Args:
+        asked: ``exact``, ``fast``, ``int8``, or None for ``fast`` where it serves, else ``exact``.
+        base_dropout: Dropout inside the frozen encoder; None: what its config says.
+        model_type: The encoder's family.
+
+    Raises:
+        ConfigError: If other numerics than exact are asked for with dropout in the encoder, or for a family
+            without fast blocks.
+    """
+    has_fast_block = family_of(model_type).has_fast_block
+    if asked is None:
+        return "fast" if has_fast_block and base_dropout == 0 and has_bf16() else "exact"
+    if asked != "exact" and base_dropout:
+        raise ConfigError(
+            f"numerics={asked!r} has no dropout inside the frozen encoder, and base_dropout={base_dropout} asks for it: "
+            "set base_dropout to 0, or numerics to exact"
+        )
+    if asked != "exact" and not has_fast_block:
+        raise ConfigError(f"numerics={asked!r} is not there for the family {model_type!r}: use exact")
+    return asked
+
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
+
+
+def keep_freed_memory() -> bool:
+    """Tell glibc's allocator to keep what is freed, for the rest of the process; return whether it was told.
+
+    Otherwise each large tensor of a step is mapped anew and its pages are cleared by the kernel one by one: in
+    attention's backward pass that takes several times as long as the arithmetic.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another C library, such as musl
+        return False
+    settings = {_M_MMAP_THRESHOLD: 2**31 - 1, _M_TRIM_THRESHOLD: 2**31 - 1, _M_TOP_PAD: 64 * 2**20}
+    told = [mallopt(parameter, value) for parameter, value in settings.items()]
+    return all(told)

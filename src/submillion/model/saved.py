@@ -72,7 +72,7 @@ def save_adapter(
         partial / NAMES,
         {
             "model": model_name,
-            "base_fingerprint": model.base_fingerprint(),
+            "base_fingerprint": model.base_fingerprint,
             "pooling": "first" if model.head is None else "mean",
             "label_names": list(label_names),
             "label_values": list(label_values),
@@ -184,7 +184,7 @@ def load_saved(
         head.load_state_dict(load_file(path / HEAD))
     model = Classifier(adapted, head)
     recorded = saved.get("base_fingerprint")
-    if recorded is not None and model.base_fingerprint() != recorded:
+    if recorded is not None and model.base_fingerprint != recorded:
         raise RunError(
             f"{path} was made on another base than {source!r}: the weights differ. "
             f"Name the encoder it was made on ({_base_of(config, saved)}) by --encoder"

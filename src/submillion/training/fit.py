@@ -15,6 +15,7 @@ from submillion.budget.plan import Plan
 from submillion.confusion import macro_f1
 from submillion.model.adapter import assert_planned, freeze_unplanned
 from submillion.model.build import Classifier
+from submillion.model.device import keep_freed_memory
 from submillion.recipe import Recipe
 from submillion.scoring import Scores, score
 from submillion.training.callbacks import History, ProgressBar, SaveWithinEpoch
@@ -74,11 +75,15 @@ def fit_adapter(
     pad_length = recipe.data.max_length if recipe.data.padding == "max_length" else None
     freeze_unplanned(model, plan)  # PEFT's disable_adapter() lets a frozen, saved head train again
     assert_planned(model, plan, "before training")
+    if "keep_memory" in config.pieces:
+        keep_freed_memory()
+    groups_lengths = "length_groups" in config.pieces and pad_length is None
     torch.manual_seed(recipe.seed)
     trainer = BudgetTrainer(
         plan=plan,
         validation=None if validation is None else validation.input_ids,
         evaluate_scores=None if validation is None else validation_figures(validation.labels),
+        lengths=[len(ids) for ids in train.input_ids] if groups_lengths else None,
         model=model,
         args=arguments,
         data_collator=Collator(model.config.pad_token_id, pad_length),

@@ -15,7 +15,7 @@ from submillion.data.tokens import TokenRows, choose_max_length, cut, tokenize
 from submillion.encoders import load_config, load_tokenizer, resolve_encoder
 from submillion.errors import ConfigError
 from submillion.model.build import Classifier, build_model
-from submillion.model.device import choose_device
+from submillion.model.device import choose_device, choose_numerics
 from submillion.recipe import Recipe
 from submillion.training.fit import Labelled
 
@@ -59,6 +59,8 @@ class Prepared:
             self.splits.label_names,
             seed=self.recipe.seed,
             base_dropout=self.recipe.model.base_dropout,
+            numerics=self.recipe.training.numerics or "exact",
+            pieces=self.recipe.training.pieces,
         )
 
     @property
@@ -176,6 +178,8 @@ def _tokenize(tokenizer: Any, splits: Splits, wanted: int | None, limit: int) ->
 def _resolved(recipe: Recipe, plan: Plan, n_rows: int, max_length: int) -> Recipe:
     """Return the recipe with every default that the data or the plan decided filled in."""
     epochs = recipe.training.num_train_epochs or (12.0 if n_rows < 500 else 6.0 if n_rows < 5000 else 3.0)
+    base_dropout = recipe.model.base_dropout
+    numerics = choose_numerics(recipe.training.numerics, base_dropout, plan.model_type)
     return recipe.model_copy(
         update={
             "data": recipe.data.model_copy(update={"max_length": max_length}),
@@ -187,7 +191,10 @@ def _resolved(recipe: Recipe, plan: Plan, n_rows: int, max_length: int) -> Recip
                     "head": plan.head,
                 }
             ),
-            "training": recipe.training.model_copy(update={"num_train_epochs": epochs}),
+            "model": recipe.model.model_copy(
+                update={"base_dropout": base_dropout if numerics == "exact" else 0.0}
+            ),
+            "training": recipe.training.model_copy(update={"num_train_epochs": epochs, "numerics": numerics}),
         }
     )
 

@@ -114,7 +114,7 @@ def _made_with(prepared: Prepared) -> dict[str, Any]:
         "device": str(choose_device()),
         "threads": torch.get_num_threads(),
         "machine": platform.machine(),
-        "numerics": "exact",
+        "numerics": prepared.recipe.training.numerics,
         "seed": prepared.recipe.seed,
     }
 

@@ -69,6 +69,7 @@ class BudgetTrainer(Trainer):
         plan: What may train; asserted after every load.
         evaluate_scores: Turns validation scores into figures named ``eval_*``; None without validation.
         validation: Tokenised validation rows; None without.
+        lengths: Tokens of each train row, to group batches by; None: batches are drawn at random.
         trainer_arguments: Passed on to transformers' Trainer.
     """
 
@@ -78,11 +79,13 @@ class BudgetTrainer(Trainer):
         plan: Plan,
         validation: Sequence[Sequence[int]] | None,
         evaluate_scores: Callable[[Scores], dict[str, float]] | None,
+        lengths: Sequence[int] | None = None,
         **trainer_arguments: Any,
     ):
         self.plan = plan
         self.validation = validation
         self.evaluate_scores = evaluate_scores
+        self.lengths = lengths
         super().__init__(**trainer_arguments)
         self.remove_callback(transformers.ProgressCallback)
         self.remove_callback(transformers.PrinterCallback)
@@ -95,7 +98,9 @@ class BudgetTrainer(Trainer):
         return self.earlier_seconds + time.monotonic() - self.started
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SeededSampler:
-        self.sampler = SeededSampler(len(self.train_dataset), int(self.args.seed))
+        self.sampler = SeededSampler(
+            len(self.train_dataset), int(self.args.seed), self.lengths, self.args.per_device_train_batch_size
+        )
         return self.sampler
 
     def _run_epoch(self, *arguments: Any, **named: Any) -> None:

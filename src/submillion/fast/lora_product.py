@@ -1,0 +1,104 @@
+"""A frozen product and the LoRA updates that read the same input, as one autograd function.
+
+Plain autograd runs LoRA (Hu et al. 2021, arXiv:2106.09685, section 4.1) as five operations a layer, keeps the input
+twice (as it is and after dropout), and adds two more passes over the output. Here the input is kept once, the dropped
+one is made again in the backward pass, the update is added into the output in place, and the two skinny gradients
+are taken in the order that is fast: ``(xa^T g)^T``, never ``g^T xa``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.autograd.function import once_differentiable
+
+from submillion.fast.frozen import FrozenProduct
+
+
+@dataclass(frozen=True)
+class LoraPart:
+    """One LoRA update of a product.
+
+    Attributes:
+        rows: Which columns of the product's output it is added to.
+        scaling: PEFT's factor, ``lora_alpha / rank`` or ``lora_alpha / sqrt(rank)``.
+        a: ``A``, `[rank, d_in]`.
+        b: ``B``, `[d_out, rank]`.
+        mask: Dropout's mask of the input, 0 or ``1 / (1 - p)``, `[tokens, d_in]`; None without dropout.
+    """
+
+    rows: slice
+    scaling: float
+    a: torch.Tensor
+    b: torch.Tensor
+    mask: torch.Tensor | None
+
+
+def lora_product(x: torch.Tensor, product: FrozenProduct, parts: Sequence[LoraPart]) -> torch.Tensor:
+    """Return ``x W^T + b``, each part's ``scaling (x * mask) A^T B^T`` added to its columns.
+
+    Args:
+        x: `[tokens, d_in]`, in the dtype of the frozen matrix.
+        product: The frozen matrix.
+        parts: The updates; their ``a`` and ``b`` may be of a wider dtype, as fp32 masters of a bf16 product.
+
+    Returns:
+        `[tokens, d_out]`.
+    """
+    matrices = [matrix for part in parts for matrix in (part.a, part.b)]
+    output: torch.Tensor = _LoraProduct.apply(x, product, tuple(parts), *matrices)  # type: ignore[no-untyped-call]
+    return output
+
+
+class _LoraProduct(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        product: FrozenProduct,
+        parts: tuple[LoraPart, ...],
+        *matrices: torch.Tensor,
+    ) -> torch.Tensor:
+        output = product.forward(x)
+        kept = []
+        for part in parts:
+            a, b_t = _narrow(part.a, x.dtype), _narrow(part.b.t() * part.scaling, x.dtype)
+            low = nn.functional.linear(x if part.mask is None else x * part.mask, a)
+            output[:, part.rows].addmm_(low, b_t)
+            kept += [a, b_t, low]
+        ctx.product, ctx.parts = product, parts
+        ctx.save_for_backward(x if parts else None, *kept)
+        return output
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        gradient = gradient.contiguous()
+        x, *kept = ctx.saved_tensors
+        of_input = ctx.product.backward(gradient) if ctx.needs_input_grad[0] else None
+        of_matrices: list[torch.Tensor | None] = []
+        for part, a, b_t, low in zip(ctx.parts, kept[0::3], kept[1::3], kept[2::3], strict=True):
+            rank = len(part.a)
+            of_part = gradient[:, part.rows]
+            of_low = nn.functional.linear(of_part, b_t)
+            dropped = x if part.mask is None else x * part.mask
+            of_matrices.append((of_low.t() @ dropped)[:rank].to(part.a.dtype))
+            of_matrices.append((low.t() @ of_part)[:rank].t().to(part.b.dtype) * part.scaling)
+            if of_input is None:
+                continue
+            if part.mask is None:
+                of_input.addmm_(of_low, a)
+            else:
+                of_input.addcmul_(of_low @ a, part.mask)
+        return (of_input, None, None, *of_matrices)
+
+
+_NARROWEST = 8
+
+
+def _narrow(matrix: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return a matrix of few rows in ``dtype``; in bf16 filled up to eight, which takes less time than three."""
+    missing = max(0, _NARROWEST - len(matrix)) if dtype == torch.bfloat16 else 0
+    return nn.functional.pad(matrix.to(dtype), (0, 0, 0, missing)).contiguous()

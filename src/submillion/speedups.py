@@ -1,0 +1,57 @@
+"""What makes training fast, piece by piece: the names by which each is switched, and why it is there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class Speedup:
+    """One piece.
+
+    Attributes:
+        what: What it does.
+        serves: ``any`` family, or the ``blocks`` of families with `Family.has_fast_block`.
+        where: The module that holds it.
+    """
+
+    what: str
+    serves: str
+    where: str
+
+
+SPEEDUPS: Mapping[str, Speedup] = MappingProxyType(
+    {
+        "length_groups": Speedup(
+            "Batches of like length, so that little is padding.", "any", "training.sampler"
+        ),
+        "fused_lora": Speedup(
+            "A frozen product and its LoRA updates as one autograd function.", "blocks", "fast.lora_product"
+        ),
+        "fused_qkv": Speedup(
+            "Query, key and value, which read the same input, as one product.", "blocks", "fast.frozen"
+        ),
+        "packed": Speedup(
+            "Frozen matrices packed once for the processor, not in each product (bf16 only).",
+            "blocks",
+            "fast.frozen",
+        ),
+        "fast_attention": Speedup(
+            "Attention as batched products, forward and backward (CPU).", "blocks", "fast.attention"
+        ),
+        "fused_norm": Speedup(
+            "Residual sum and frozen layer norm as one autograd function.", "blocks", "fast.add_norm"
+        ),
+        "first_token": Speedup(
+            "The last block for the first token only, where the head reads no other.", "blocks", "fast.block"
+        ),
+        "shared_masks": Speedup(
+            "Adapter dropout's masks from one pool a micro-batch (bf16 only).", "blocks", "fast.dropout"
+        ),
+        "keep_memory": Speedup(
+            "Freed memory is kept for the next step, not given back to the system (glibc).",
+            "any",
+            "model.device",
+        ),
+    }
+)
