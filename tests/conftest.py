@@ -5,6 +5,7 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["MPLBACKEND"] = "agg"
+os.environ["SUBMILLION_CACHE"] = "off"
 os.environ["OMP_NUM_THREADS"] = "1"  # tiny models are faster so, and results do not depend on the machine
 
 import random

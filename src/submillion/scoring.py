@@ -6,6 +6,7 @@ is bounded by one chunk of rows; results stand in the order of the input.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,16 @@ import torch
 from pyarrow import parquet
 from scipy.special import softmax
 
+from submillion.budget.families import max_positions
 from submillion.data.tokens import batches_of_like_length
 from submillion.errors import RunError
 from submillion.model.build import Classifier
 from submillion.run import written_atomically
 
 CHUNK_ROWS = 4096
+
+TOKENS_AT_ONCE = 4096
+"""Most tokens of a batch on a CPU, padding included."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +101,11 @@ def _in_batches(
     model.eval()
     results: list[np.ndarray] = []
     try:
-        for batch in batches_of_like_length([len(ids) for ids in input_ids], batch_size):
-            padded, mask = pad([input_ids[row] for row in batch], model.config.pad_token_id)
+        lengths = [len(ids) for ids in input_ids]
+        most_tokens = TOKENS_AT_ONCE if device.type == "cpu" else None
+        for batch in batches_of_like_length(lengths, batch_size, most_tokens):
+            length = rounded_length(lengths[batch[0]], max_positions(model.config))
+            padded, mask = pad([input_ids[row] for row in batch], model.config.pad_token_id, length)
             values = [value.float().cpu().numpy() for value in forward(padded.to(device), mask.to(device))]
             if not results:
                 results = [np.empty((len(input_ids), value.shape[1]), np.float32) for value in values]
@@ -164,6 +172,17 @@ def read_scores(path: Path) -> ScoredRows:
     )
 
 
+def rounded_length(longest: int, limit: int, multiple: int = 8) -> int:
+    """Return what a batch is padded to: its longest row, rounded up to a multiple of 8 tokens within ``limit``.
+
+    oneDNN builds code for each shape that it meets, and keeps it: few shapes save the time and the memory of that.
+
+    >>> rounded_length(53, limit=512), rounded_length(509, limit=510)
+    (56, 510)
+    """
+    return max(longest, min(-(-longest // multiple) * multiple, limit))
+
+
 def pad(
     rows: Sequence[Sequence[int]], pad_token_id: int, length: int | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -174,10 +193,9 @@ def pad(
             [7, 0]]), tensor([[1, 1],
             [1, 0]]))
     """
-    width = max(len(row) for row in rows) if length is None else length
-    padded = torch.full((len(rows), width), pad_token_id, dtype=torch.int64)
-    mask = torch.zeros((len(rows), width), dtype=torch.int64)
-    for index, row in enumerate(rows):
-        padded[index, : len(row)] = torch.tensor(row, dtype=torch.int64)
-        mask[index, : len(row)] = 1
-    return padded, mask
+    lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+    width = int(lengths.max()) if length is None else length
+    mask = np.arange(width) < lengths[:, None]
+    padded = np.full((len(rows), width), pad_token_id, dtype=np.int64)
+    padded[mask] = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=int(lengths.sum()))
+    return torch.from_numpy(padded), torch.from_numpy(mask.astype(np.int64))

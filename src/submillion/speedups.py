@@ -25,6 +25,14 @@ SPEEDUPS: Mapping[str, Speedup] = MappingProxyType(
         "length_groups": Speedup(
             "Batches of like length, so that little is padding.", "any", "training.sampler"
         ),
+        "few_lengths": Speedup(
+            "Batches padded to a multiple of 8 tokens, so that few shapes are met.", "any", "training.trainer"
+        ),
+        "token_slices": Speedup(
+            "Micro-batches of very many tokens in slices of their rows, for memory (CPU).",
+            "any",
+            "training.trainer",
+        ),
         "fused_lora": Speedup(
             "A frozen product and its LoRA updates as one autograd function.", "blocks", "fast.lora_product"
         ),
@@ -38,6 +46,11 @@ SPEEDUPS: Mapping[str, Speedup] = MappingProxyType(
         ),
         "fast_attention": Speedup(
             "Attention as batched products, forward and backward (CPU).", "blocks", "fast.attention"
+        ),
+        "gelu_again": Speedup(
+            "GELU's output, the widest of a block, made again in the backward pass, for memory.",
+            "blocks",
+            "fast.lora_product",
         ),
         "fused_norm": Speedup(
             "Residual sum and frozen layer norm as one autograd function.", "blocks", "fast.add_norm"

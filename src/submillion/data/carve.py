@@ -109,7 +109,8 @@ def carve(
     left_share = 1 - sum(shares.values())
     for label, keys in sorted(of_class.items()):
         n_texts = len(keys)
-        order = [key for _, key in sorted(zip(drawn(keys, seed, "carve"), keys, strict=True))]
+        key_of = dict(zip(drawn(keys, seed, "carve"), keys, strict=True))
+        order = [key_of[number] for number in sorted(key_of)]
         start = 0
         for name, share in shares.items():
             if n_texts * share < 1 or n_texts * left_share < 1:
@@ -131,11 +132,16 @@ def carve(
 
 def _texts_per_class(pool: Pool) -> dict[int, list[str]]:
     """Return each class's distinct texts; a text with several labels goes to the most frequent, then lowest."""
+    labels = pool.labels.tolist()
+    n_rows_of = Counter(pool.hashes)
+    label_of: dict[str, int] = dict(zip(pool.hashes, labels, strict=True))
     votes: dict[str, Counter[int]] = {}
-    for key, label in zip(pool.hashes, pool.labels, strict=True):
-        votes.setdefault(key, Counter())[int(label)] += 1
-    of_class: dict[int, list[str]] = {}
+    for key, label in zip(pool.hashes, labels, strict=True):
+        if n_rows_of[key] > 1:
+            votes.setdefault(key, Counter())[label] += 1
     for key, counts in votes.items():
-        label = min(counts, key=lambda x: (-counts[x], x))
+        label_of[key] = min(counts, key=lambda x: (-counts[x], x))
+    of_class: dict[int, list[str]] = {}
+    for key, label in label_of.items():
         of_class.setdefault(label, []).append(key)
     return of_class

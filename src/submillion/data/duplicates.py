@@ -18,6 +18,8 @@ def normalise_text(text: str) -> str:
     >>> normalise_text("  Fish &amp; CHIPS\n")
     'fish & chips'
     """
+    if text.isascii() and "&" not in text:  # the same in one step: no entity, and NFKC changes nothing
+        return " ".join(text.lower().split())
     while True:
         folded = unicodedata.normalize("NFKC", html.unescape(text)).casefold()
         result = " ".join(unicodedata.normalize("NFKC", folded).split())
@@ -46,10 +48,21 @@ def split_sha256(texts: Iterable[str]) -> str:
     >>> split_sha256(["a", "b", "b"]) == split_sha256(["a", "b"])
     False
     """
-    normalised = (normalise_text(text) for text in texts)
-    return _sha256("\n".join(sorted(_sha256(text) for text in normalised if text)))
+    return sha256_of_hashes(text_hashes(texts))
+
+
+def sha256_of_hashes(hashes: Iterable[str]) -> str:
+    """Return `split_sha256` of the texts that have these `text_hashes`.
+
+    >>> sha256_of_hashes(text_hashes(["a", "b", " "])) == split_sha256(["a", "b", " "])
+    True
+    """
+    return _sha256("\n".join(sorted(text_hash for text_hash in hashes if text_hash != _EMPTY)))
 
 
 def _sha256(text: str) -> str:
     # Lone surrogates can stand in JSON strings; they are no valid UTF-8 but must still have a hash.
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+_EMPTY = _sha256("")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from submillion.data.carve import Pool, Rows, carve, drawn
-from submillion.data.duplicates import split_sha256, text_hashes
+from submillion.data.duplicates import sha256_of_hashes, text_hashes
 from submillion.data.labels import Encoded, encode_labels
 from submillion.data.opened import plural
 from submillion.data.read import read_rows
@@ -157,7 +157,8 @@ def _splits(
     """Return the parts that hold rows, the given validation among them, with what was done to get them."""
     if given is not None:
         parts = parts | {"validation": given}
-    rows = {name: part.rows for name, part in parts.items() if len(part.rows)}
+    parts = {name: part for name, part in parts.items() if len(part.rows)}
+    rows = {name: part.rows for name, part in parts.items()}
     return Splits(
         train=rows["train"],
         validation=rows.get("validation"),
@@ -167,7 +168,7 @@ def _splits(
         notes=tuple(notes),
         test_sha256=test_sha256,
         n_left_out=n_left_out,
-        fingerprints={name: split_sha256(part.texts) for name, part in rows.items()},
+        fingerprints={name: sha256_of_hashes(part.hashes) for name, part in parts.items()},
     )
 
 
@@ -229,8 +230,9 @@ def _kept_apart(
     test_sha256, n_left_out = None, 0
     if test is not None:
         texts = read_rows(test, text_columns=columns[0], label_column=columns[1], labels="never").texts
-        test_sha256 = split_sha256(texts)
-        pool, given, n_left_out = _decontaminated(pool, given, set(text_hashes(texts)), notes)
+        hashes = text_hashes(texts)
+        test_sha256 = sha256_of_hashes(hashes)
+        pool, given, n_left_out = _decontaminated(pool, given, set(hashes), notes)
     if given is not None:
         pool, _ = _without(pool, set(given.hashes), "validation", notes)
     return pool, given, test_sha256, n_left_out
@@ -288,7 +290,8 @@ def _subsampled(pool: Pool, most: int, seed: int, notes: list[str]) -> Pool:
 def _check_pool(pool: Pool, names: tuple[str, ...], notes: list[str]) -> None:
     """Count duplicates and classes without rows; fewer than two classes cannot train."""
     source = pool.rows.source
-    present = {int(label) for label in pool.labels}
+    labels = pool.labels.tolist()
+    present = set(labels)
     if len(present) < 2:
         left = ", ".join(repr(names[label]) for label in present) or "none"
         raise DataError(
@@ -298,10 +301,10 @@ def _check_pool(pool: Pool, names: tuple[str, ...], notes: list[str]) -> None:
     if absent := [name for label, name in enumerate(names) if label not in present]:
         listed = ", ".join(absent[:10]) + (", ..." if len(absent) > 10 else "")
         notes.append(f"{source}: {len(absent)} of {len(names)} classes have no row to train on: {listed}.")
-    labels_of: dict[str, set[int]] = {}
-    for key, label in zip(pool.hashes, pool.labels, strict=True):
-        labels_of.setdefault(key, set()).add(int(label))
-    if n_repeated := len(pool.rows) - len(labels_of):
-        notes.append(f"{source}: {plural(n_repeated, 'row')} repeat an earlier row's text and are kept.")
-    if n_conflicting := sum(len(labels) > 1 for labels in labels_of.values()):
+    n_repeated = len(pool.rows) - len(set(pool.hashes))
+    if not n_repeated:
+        return
+    notes.append(f"{source}: {plural(n_repeated, 'row')} repeat an earlier row's text and are kept.")
+    n_labels_of = Counter(key for key, _ in set(zip(pool.hashes, labels, strict=True)))
+    if n_conflicting := sum(n > 1 for n in n_labels_of.values()):
         notes.append(f"{source}: {plural(n_conflicting, 'text')} with more than one label, kept as they are.")

@@ -1,11 +1,19 @@
 """Texts as token numbers, cut at a length that the data choose."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from submillion.data.token_lists import TokenLists
+
+PIECE_ROWS = 4096
+"""Texts that are tokenised at a time; the tokenizer's own results take many times the memory of the numbers."""
+
+PIECE_LETTERS = 1 << 23
+"""Letters after which a piece ends early."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +26,7 @@ class TokenRows:
         n_cut: Rows that were longer.
     """
 
-    input_ids: list[list[int]]
+    input_ids: TokenLists
     max_length: int
     n_cut: int
 
@@ -26,7 +34,7 @@ class TokenRows:
         return len(self.input_ids)
 
 
-def choose_max_length(lengths: Sequence[int], limit: int, share: float = 0.95) -> int:
+def choose_max_length(lengths: Sequence[int] | np.ndarray, limit: int, share: float = 0.95) -> int:
     """Return the smallest cut that leaves ``share`` of the rows whole, at most ``limit``.
 
     >>> choose_max_length([10] * 95 + [400] * 5, limit=512)
@@ -34,37 +42,95 @@ def choose_max_length(lengths: Sequence[int], limit: int, share: float = 0.95) -
     >>> choose_max_length([600] * 3, limit=512)
     512
     """
-    ordered = sorted(lengths)
-    if not ordered:
+    ordered = np.sort(lengths)
+    if not len(ordered):
         return limit
-    return min(limit, ordered[max(0, math.ceil(share * len(ordered)) - 1)])
+    return min(limit, int(ordered[max(0, math.ceil(share * len(ordered)) - 1)]))
 
 
 def tokenize(tokenizer: Any, texts: Sequence[str], max_length: int) -> TokenRows:
     """Tokenise ``texts`` and cut them at ``max_length`` tokens, the closing special token kept."""
-    if not texts:
-        return TokenRows([], max_length, 0)
-    input_ids = tokenizer(list(texts), truncation=False, padding=False, verbose=False)["input_ids"]
-    return cut(TokenRows(input_ids, max_length=max(map(len, input_ids)), n_cut=0), max_length)
+    return cut(encode(tokenizer, texts), max_length)
 
 
-def cut(rows: TokenRows, max_length: int) -> TokenRows:
+def cut(rows: TokenLists, max_length: int) -> TokenRows:
     """Cut rows that hold all their tokens.
 
-    >>> cut(TokenRows([[101, 7, 8, 9, 102], [101, 7, 102]], 5, 0), 4)
+    >>> cut(TokenLists.of([[101, 7, 8, 9, 102], [101, 7, 102]]), 4)
     TokenRows(input_ids=[[101, 7, 8, 102], [101, 7, 102]], max_length=4, n_cut=1)
     """
-    shortened = [
-        ids if len(ids) <= max_length else [*ids[: max_length - 1], ids[-1]] for ids in rows.input_ids
-    ]
-    return TokenRows(shortened, max_length, rows.n_cut + sum(len(ids) > max_length for ids in rows.input_ids))
+    return TokenRows(rows.cut(max_length), max_length, int((rows.lengths > max_length).sum()))
 
 
-def batches_of_like_length(lengths: Sequence[int], batch_size: int) -> list[np.ndarray]:
+def encode(tokenizer: Any, texts: Sequence[str]) -> TokenLists:
+    """Return all tokens of each text.
+
+    In parallel, where TOKENIZERS_PARALLELISM does not forbid it, and in pieces that bound memory.
+    """
+    make_plain(tokenizer)
+    backend = tokenizer.backend_tokenizer
+    few = list(texts[:8])
+    # A tokenizer may do more in Python than its backend alone: then all texts take the slower way.
+    is_plain = not few or [row.ids for row in backend.encode_batch_fast(few)] == _called(tokenizer, few)
+    return TokenLists.joined(
+        TokenLists.of(
+            [row.ids for row in backend.encode_batch_fast(piece)] if is_plain else _called(tokenizer, piece)
+        )
+        for piece in _pieces(texts)
+    )
+
+
+def make_plain(tokenizer: Any) -> None:
+    """Switch off the truncation and padding that a tokenizer's file may ask for, as calling it so would."""
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    backend.encode_special_tokens = tokenizer.split_special_tokens
+
+
+def _called(tokenizer: Any, texts: list[str]) -> list[list[int]]:
+    called: list[list[int]] = tokenizer(texts, truncation=False, padding=False, verbose=False)["input_ids"]
+    return called
+
+
+def _pieces(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Divide texts into pieces of at most so many rows and, but for a single longer text, so many letters.
+
+    >>> [len(piece) for piece in _pieces(["a"] * (PIECE_ROWS + 1))]
+    [4096, 1]
+    """
+    piece: list[str] = []
+    n_letters = 0
+    for text in texts:
+        if piece and (len(piece) == PIECE_ROWS or n_letters + len(text) > PIECE_LETTERS):
+            yield piece
+            piece, n_letters = [], 0
+        piece.append(text)
+        n_letters += len(text)
+    if piece:
+        yield piece
+
+
+def batches_of_like_length(
+    lengths: Sequence[int], batch_size: int, most_tokens: int | None = None
+) -> list[np.ndarray]:
     """Return row numbers in batches, longest rows first, so that padding is small and lack of memory shows early.
+
+    Args:
+        lengths: Tokens of each row.
+        batch_size: Most rows a batch.
+        most_tokens: Most tokens a batch, padding included, but for a batch of one row; None: no bound.
 
     >>> [batch.tolist() for batch in batches_of_like_length([3, 9, 4, 8], 2)]
     [[1, 3], [2, 0]]
+    >>> [batch.tolist() for batch in batches_of_like_length([3, 9, 4, 8], 2, most_tokens=10)]
+    [[1], [3], [2, 0]]
     """
     order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
-    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    batches, start = [], 0
+    while start < len(order):
+        longest = max(1, int(lengths[order[start]]))
+        size = batch_size if most_tokens is None else max(1, min(batch_size, most_tokens // longest))
+        batches.append(order[start : start + size])
+        start += size
+    return batches

@@ -18,16 +18,16 @@ class AdaptedProduct:
     Args:
         layers: ``nn.Linear`` or PEFT's LoRA layers over one.
         masks: Where dropout masks come from; None: each layer draws its own.
-        packed: Whether the frozen matrix is packed.
+        form: Of the frozen matrix; see `FrozenProduct`.
     """
 
-    def __init__(self, layers: Sequence[nn.Module], masks: dict[float, MaskPool] | None, packed: bool):
+    def __init__(self, layers: Sequence[nn.Module], masks: dict[float, MaskPool] | None, form: str):
         self.layers = tuple(layers)
         self.masks = masks
-        self.product = FrozenProduct([_base(layer) for layer in layers], packed)
+        self.product = FrozenProduct([_base(layer) for layer in layers], form)
 
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """Return all layers' outputs side by side, `[tokens, d_in]` to `[tokens, d_out]`."""
+    def __call__(self, x: torch.Tensor, *, of_gelu: bool = False) -> torch.Tensor:
+        """Return all layers' outputs side by side, `[tokens, d_in]` to `[tokens, d_out]`; see `lora_product`."""
         self.product.follow()
         parts, start = [], 0
         for layer in self.layers:
@@ -37,18 +37,18 @@ class AdaptedProduct:
                     if name in layer.lora_A:
                         parts.append(self._part(layer, name, slice(start, stop), x))
             start = stop
-        return lora_product(x, self.product, parts)
+        return lora_product(x, self.product, parts, of_gelu=of_gelu)
 
     def _part(self, layer: LoraLinear, name: str, rows: slice, x: torch.Tensor) -> LoraPart:
         a, b = layer.lora_A[name].weight, layer.lora_B[name].weight
         dropout = layer.lora_dropout[name]
         p = dropout.p if isinstance(dropout, nn.Dropout) and dropout.training else 0.0
         mask: torch.Tensor | None = None
-        if p > 0 and self.masks is not None:
+        if p > 0 and self.masks is not None and p in self.masks:
             mask = self.masks[p].mask(x.shape[0], x.shape[1])
         elif p > 0:
-            mask = nn.functional.dropout(torch.ones_like(x), p)
-        return LoraPart(rows, layer.scaling[name], a, b, mask)
+            mask = torch.empty_like(x).bernoulli_(1 - p)
+        return LoraPart(rows, layer.scaling[name] / (1 - p), a, b, mask)
 
 
 def is_served(layer: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers.activations import GELUActivation
 
 from submillion.fast.adapted import AdaptedProduct, is_served
 from submillion.fast.add_norm import add_norm
@@ -22,6 +23,7 @@ class FastBlock(nn.Module):
     Args:
         block: The stock block, PEFT's layers in place, its encoder frozen.
         pieces: Which pieces are switched on; see `submillion.speedups`.
+        form: Of the frozen matrices; see `FrozenProduct`.
         masks: Pools of dropout masks by their probability; None: each layer draws its own.
         draws_masks: Whether this block, the first, draws the pools anew.
         first_token_only: Whether only the first token's output is wanted; the output then has one token a row.
@@ -33,6 +35,7 @@ class FastBlock(nn.Module):
         block: Any,
         *,
         pieces: frozenset[str],
+        form: str,
         masks: dict[float, MaskPool] | None,
         draws_masks: bool,
         first_token_only: bool,
@@ -42,6 +45,8 @@ class FastBlock(nn.Module):
         self.attention, self.intermediate, self.output = block.attention, block.intermediate, block.output
         self._stock = (block,)  # in a tuple, for its children are registered here already
         self._pieces = pieces
+        self._form = form
+        self.training = block.training
         self._masks = masks
         self._draws_masks = draws_masks
         self._output_dtype = output_dtype
@@ -55,11 +60,14 @@ class FastBlock(nn.Module):
         else:
             projections = [[query, key, value]] if "fused_qkv" in pieces else [[query], [key], [value]]
         self._projections = [self._product(layers) for layers in projections]
+        self._remakes_gelu = "gelu_again" in pieces and isinstance(
+            self.intermediate.intermediate_act_fn, GELUActivation
+        )
         self._attention_output, self._up, self._down = (self._product([layer]) for layer in others)
 
     def _product(self, layers: Sequence[nn.Module]) -> Callable[[torch.Tensor], torch.Tensor]:
         if "fused_lora" in self._pieces:
-            return AdaptedProduct(layers, self._masks, "packed" in self._pieces)
+            return AdaptedProduct(layers, self._masks, self._form)
         return lambda x: _side_by_side([layer(x) for layer in layers])
 
     @property
@@ -101,9 +109,15 @@ class FastBlock(nn.Module):
         else:
             context, residual = self._context(x, mask, n_rows), x
         attended = self._add_norm(self._attention_output(context), residual, self.attention.output.LayerNorm)
-        raised = self.intermediate.intermediate_act_fn(self._up(attended))
-        output = self._add_norm(self._down(raised), attended, self.output.LayerNorm)
+        output = self._add_norm(self._feed_forward(attended), attended, self.output.LayerNorm)
         return output.view(n_rows, -1, width)
+
+    def _feed_forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the two feed-forward layers' output, `[tokens, width]`."""
+        raised = self._up(x)
+        if self._remakes_gelu and isinstance(self._down, AdaptedProduct):
+            return self._down(raised, of_gelu=True)
+        return self._down(self.intermediate.intermediate_act_fn(raised))
 
     def _context(self, x: torch.Tensor, mask: torch.Tensor | None, n_rows: int) -> torch.Tensor:
         """Return every token's attended values, `[rows * tokens, width]`."""

@@ -1,9 +1,8 @@
 """Masks for the dropout before LoRA's A, drawn once a micro-batch for all adapted layers.
 
 Drawing one random number for every element of every adapted layer's input takes as long as a fifth of the step. Here
-a pool of bytes is drawn once a micro-batch and each layer takes a window of it at a random place: within a layer each
-element is kept independently with probability exactly ``1 - p``; two layers of the same micro-batch share numbers, at
-a random shift.
+a pool of bytes is drawn once a micro-batch and each layer takes a window of it at a random place. Within a layer each
+element is dropped independently, with a probability of whole 256ths that is ``p`` in the mean over micro-batches; two layers of the same micro-batch share numbers, at a random shift.
 """
 
 import math
@@ -18,12 +17,19 @@ class MaskPool:
     """Dropout masks from one pool of random bytes.
 
     Args:
-        p: Probability that an element is dropped, above 0 and below 1.
+        p: Probability that an element is dropped, above 0 and at most 255/256.
         dtype: Of the masks.
         widest: Columns of the widest mask that will be asked for.
+
+    Raises:
+        ValueError: If ``p`` is larger.
     """
 
+    LARGEST = 255 / 256
+
     def __init__(self, p: float, dtype: torch.dtype, widest: int):
+        if p > self.LARGEST:
+            raise ValueError(f"dropout {p} is above 255/256, the most that a pool can hold")
         self.p = p
         self.dtype = dtype
         self.widest = widest
@@ -33,15 +39,15 @@ class MaskPool:
         """Draw a new pool for one micro-batch; masks handed out before stay as they are."""
         n_numbers = -(-(n_tokens * self.widest + _SLACK) // 8)
         numbers = torch.empty(n_numbers, dtype=torch.int64, device=device).random_(-(2**63), None)
-        # Of 256 values, p * 256 drop: the fraction is made up for by chance, so that the mean is exactly p.
+        # Of 256 values, p * 256 drop: the fraction is made up for by chance from pool to pool, so that the mean is p.
         whole, fraction = math.floor(self.p * 256), self.p * 256 % 1
         dropped = whole + int(torch.rand(()).item() < fraction)
         kept = numbers.view(torch.uint8)
         kept = kept.clamp_(dropped - 1, dropped).sub_(dropped - 1) if dropped else torch.ones_like(kept)
-        self._pool = kept.to(self.dtype).mul_(1 / (1 - self.p))
+        self._pool = kept.to(self.dtype)
 
     def mask(self, n_tokens: int, width: int) -> torch.Tensor:
-        """Return a mask of 0 and ``1 / (1 - p)``, `[tokens, width]`.
+        """Return a mask of zeros and ones, `[tokens, width]`.
 
         Raises:
             ValueError: If the pool is too small: it was drawn for fewer tokens, or narrower layers.

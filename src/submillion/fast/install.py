@@ -11,6 +11,7 @@ from torch import nn
 from submillion.budget.families import FAMILIES
 from submillion.fast.block import FastBlock
 from submillion.fast.dropout import MaskPool
+from submillion.fast.features import can_pack
 from submillion.speedups import SPEEDUPS
 
 
@@ -34,12 +35,15 @@ def install(bare_encoder: Any, pieces: frozenset[str], numerics: str, *, first_t
     masks = None
     if "shared_masks" in pieces and numerics != "exact":
         widest = bare_encoder.config.intermediate_size
-        masks = {p: MaskPool(p, torch.bfloat16, widest) for p in _dropouts(blocks)}
+        masks = {p: MaskPool(p, torch.bfloat16, widest) for p in _dropouts(blocks) if p <= MaskPool.LARGEST}
+    is_packed = numerics == "fast" and "packed" in pieces and can_pack() and bare_encoder.device.type == "cpu"
+    form = "int8" if numerics == "int8" else "packed" if is_packed else "plain"
     for index, block in enumerate(blocks):
         is_last = index == len(blocks) - 1
         blocks[index] = FastBlock(
             block,
             pieces=pieces,
+            form=form,
             masks=masks,
             draws_masks=index == 0,
             first_token_only=first_token_only and is_last and "first_token" in pieces,
@@ -53,6 +57,13 @@ def _dropouts(blocks: nn.Module) -> set[float]:
     layers = [module for module in blocks.modules() if isinstance(module, LoraLayer)]
     dropouts = [dropout for layer in layers for dropout in layer.lora_dropout.values()]
     return {dropout.p for dropout in dropouts if isinstance(dropout, nn.Dropout) and dropout.p > 0}
+
+
+def unpack(model: nn.Module) -> None:
+    """Give every layer its own weights back, for whatever reads them itself: to merge, copy, move or cast a model."""
+    for module in model.modules():
+        if isinstance(module, FastBlock):
+            module.unpack()
 
 
 @contextmanager

@@ -23,10 +23,11 @@ class LoraPart:
 
     Attributes:
         rows: Which columns of the product's output it is added to.
-        scaling: PEFT's factor, ``lora_alpha / rank`` or ``lora_alpha / sqrt(rank)``.
+        scaling: PEFT's factor, ``lora_alpha / rank`` or ``lora_alpha / sqrt(rank)``; with a mask divided by the
+            probability that an element is kept, so that the mask itself is exact in bf16.
         a: ``A``, `[rank, d_in]`.
         b: ``B``, `[d_out, rank]`.
-        mask: Dropout's mask of the input, 0 or ``1 / (1 - p)``, `[tokens, d_in]`; None without dropout.
+        mask: Dropout's mask of the input, 0 or 1, `[tokens, d_in]`; None without dropout.
     """
 
     rows: slice
@@ -36,7 +37,9 @@ class LoraPart:
     mask: torch.Tensor | None
 
 
-def lora_product(x: torch.Tensor, product: FrozenProduct, parts: Sequence[LoraPart]) -> torch.Tensor:
+def lora_product(
+    x: torch.Tensor, product: FrozenProduct, parts: Sequence[LoraPart], *, of_gelu: bool = False
+) -> torch.Tensor:
     """Return ``x W^T + b``, each part's ``scaling (x * mask) A^T B^T`` added to its columns.
 
     Args:
@@ -44,11 +47,14 @@ def lora_product(x: torch.Tensor, product: FrozenProduct, parts: Sequence[LoraPa
         product: The frozen matrix.
         parts: The updates; their ``a`` and ``b`` may be of a wider dtype, as fp32 masters of a bf16 product.
 
+        of_gelu: Take the exact GELU of ``x`` for ``x``; it is made again in the backward pass, not kept, and is the
+            widest tensor of a block.
+
     Returns:
         `[tokens, d_out]`.
     """
     matrices = [matrix for part in parts for matrix in (part.a, part.b)]
-    output: torch.Tensor = _LoraProduct.apply(x, product, tuple(parts), *matrices)  # type: ignore[no-untyped-call]
+    output: torch.Tensor = _LoraProduct.apply(x, product, tuple(parts), of_gelu, *matrices)  # type: ignore[no-untyped-call]
     return output
 
 
@@ -59,8 +65,12 @@ class _LoraProduct(torch.autograd.Function):
         x: torch.Tensor,
         product: FrozenProduct,
         parts: tuple[LoraPart, ...],
+        of_gelu: bool,
         *matrices: torch.Tensor,
     ) -> torch.Tensor:
+        before = x
+        if of_gelu:
+            x = nn.functional.gelu(before)
         output = product.forward(x)
         kept = []
         for part in parts:
@@ -68,15 +78,16 @@ class _LoraProduct(torch.autograd.Function):
             low = nn.functional.linear(x if part.mask is None else x * part.mask, a)
             output[:, part.rows].addmm_(low, b_t)
             kept += [a, b_t, low]
-        ctx.product, ctx.parts = product, parts
-        ctx.save_for_backward(x if parts else None, *kept)
+        ctx.product, ctx.parts, ctx.of_gelu = product, parts, of_gelu
+        ctx.save_for_backward(before if parts or of_gelu else None, *kept)
         return output
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         gradient = gradient.contiguous()
-        x, *kept = ctx.saved_tensors
+        before, *kept = ctx.saved_tensors
+        x = nn.functional.gelu(before) if ctx.of_gelu and ctx.parts else before
         of_input = ctx.product.backward(gradient) if ctx.needs_input_grad[0] else None
         of_matrices: list[torch.Tensor | None] = []
         for part, a, b_t, low in zip(ctx.parts, kept[0::3], kept[1::3], kept[2::3], strict=True):
@@ -92,7 +103,9 @@ class _LoraProduct(torch.autograd.Function):
                 of_input.addmm_(of_low, a)
             else:
                 of_input.addcmul_(of_low @ a, part.mask)
-        return (of_input, None, None, *of_matrices)
+        if ctx.of_gelu and of_input is not None:
+            of_input = torch.ops.aten.gelu_backward(of_input, before)
+        return (of_input, None, None, None, *of_matrices)
 
 
 _NARROWEST = 8

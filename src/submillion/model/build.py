@@ -38,7 +38,15 @@ class Classifier(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.head = head
+        self._mode: bool | None = None  # as `train` set it last; what was loaded comes in evaluation mode
         self.base_fingerprint = _fingerprint(self.bare_encoder)
+
+    def train(self, mode: bool = True) -> "Classifier":
+        """Set training mode; nothing is done where it is set already, for the Trainer sets it before each step."""
+        if self._mode is not mode:
+            super().train(mode)
+            self._mode = mode
+        return self
 
     @property
     def config(self) -> Any:
@@ -73,18 +81,16 @@ class Classifier(nn.Module):
         micro-batches of one step is divided.
         """
         if self.head is None:
-            output: SequenceClassifierOutput = self.encoder(
-                input_ids=input_ids, attention_mask=attention_mask, labels=labels, **kwargs
-            )
-            return output
-        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        logits = self.head(mean_of_tokens(hidden, attention_mask))
+            logits = self.encoder(input_ids=input_ids, attention_mask=attention_mask).logits
+        else:
+            hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+            logits = self.head(mean_of_tokens(hidden, attention_mask))
         loss = None
         if labels is not None:
-            model = self.encoder.get_base_model()
-            model.config.num_labels = self.head.out_features
-            model.config.problem_type = "single_label_classification"
-            loss = ForSequenceClassificationLoss(labels, logits, model.config, **kwargs)
+            # Not by the model's own loss: BERT's and RoBERTa's forget to divide by `num_items_in_batch`.
+            self.config.num_labels = logits.shape[-1]
+            self.config.problem_type = "single_label_classification"
+            loss = ForSequenceClassificationLoss(labels, logits, self.config, **kwargs)
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
     def score(
@@ -151,13 +157,15 @@ def make_fast(model: Classifier, numerics: str, pieces: frozenset[str]) -> Class
 
 
 def _narrow_base(bare_encoder: Any) -> None:
-    """Cast the frozen encoder to bf16, but for its layer norms (faster and more exact in fp32) and its pooler."""
+    """Cast the frozen encoder to bf16, but for its layer norms (faster and more exact in fp32) and its pooler.
+
+    What stays is copied: as it was loaded it may be a window of the whole checkpoint, mapped into memory.
+    """
     for name, module in bare_encoder.named_modules():
-        if isinstance(module, nn.LayerNorm) or "lora_" in name or "pooler" in name:
-            continue
+        stays = isinstance(module, nn.LayerNorm) or "pooler" in name
         for parameter in module.parameters(recurse=False):
-            if not parameter.requires_grad:
-                parameter.data = parameter.data.to(torch.bfloat16)
+            if not parameter.requires_grad and "lora_" not in name:
+                parameter.data = parameter.data.clone() if stays else parameter.data.to(torch.bfloat16)
 
 
 def mean_of_tokens(hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,7 @@ import torch
 
 from submillion.budget.families import family_of
 from submillion.errors import ConfigError
+from submillion.fast.features import can_multiply_int8, has_bf16_products
 
 
 def choose_device() -> torch.device:
@@ -21,8 +22,7 @@ def has_bf16() -> bool:
     """Whether the device has bf16 products of its own, by its features, never by timing it."""
     if choose_device().type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    told = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return bool(told.get("avx512_bf16") or told.get("amx_bf16") or told.get("bf16"))
+    return has_bf16_products()
 
 
 def choose_numerics(asked: str | None, base_dropout: float | None, model_type: str) -> str:
@@ -34,8 +34,8 @@ def choose_numerics(asked: str | None, base_dropout: float | None, model_type: s
         model_type: The encoder's family.
 
     Raises:
-        ConfigError: If other numerics than exact are asked for with dropout in the encoder, or for a family
-            without fast blocks.
+        ConfigError: If other numerics than exact are asked for with dropout in the encoder, for a family without
+            fast blocks, or int8 on a machine without fast int8 products.
     """
     has_fast_block = family_of(model_type).has_fast_block
     if asked is None:
@@ -47,6 +47,8 @@ def choose_numerics(asked: str | None, base_dropout: float | None, model_type: s
         )
     if asked != "exact" and not has_fast_block:
         raise ConfigError(f"numerics={asked!r} is not there for the family {model_type!r}: use exact")
+    if asked == "int8" and not (choose_device().type == "cpu" and can_multiply_int8()):
+        raise ConfigError("numerics='int8' needs a processor with VNNI (and no GPU): use fast or exact")
     return asked
 
 
@@ -62,9 +64,11 @@ def keep_freed_memory() -> bool:
     if not sys.platform.startswith("linux"):
         return False
     try:
-        mallopt = ctypes.CDLL(None).mallopt
+        libc = ctypes.CDLL(None)
+        mallopt, _ = libc.mallopt, libc.malloc_trim
     except (OSError, AttributeError):  # another C library, such as musl
         return False
+    libc.malloc_trim(0)  # what loading left behind
     settings = {_M_MMAP_THRESHOLD: 2**31 - 1, _M_TRIM_THRESHOLD: 2**31 - 1, _M_TOP_PAD: 64 * 2**20}
     told = [mallopt(parameter, value) for parameter, value in settings.items()]
     return all(told)

@@ -11,6 +11,7 @@ from rich.console import Console
 from sklearn.metrics import accuracy_score, log_loss
 from transformers import EarlyStoppingCallback
 
+from submillion.budget.families import max_positions
 from submillion.budget.plan import Plan
 from submillion.confusion import macro_f1
 from submillion.model.adapter import assert_planned, freeze_unplanned
@@ -22,6 +23,8 @@ from submillion.training.callbacks import History, ProgressBar, SaveWithinEpoch
 from submillion.training.trainer import BudgetTrainer, Collator, TrainRows, fit, training_arguments
 
 SAVE_STEPS = 500
+ELEMENTS_AT_ONCE = 1024 * 768 * 12
+"""Most tokens of a forward pass, times width, times blocks: 1,024 for RoBERTa-base, 4,096 for MiniLM; some 250 MB."""
 
 
 @dataclass(frozen=True)
@@ -78,15 +81,23 @@ def fit_adapter(
     if "keep_memory" in config.pieces:
         keep_freed_memory()
     groups_lengths = "length_groups" in config.pieces and pad_length is None
+    tokens_at_once = None
+    if "token_slices" in config.pieces and arguments.use_cpu:
+        tokens_at_once = ELEMENTS_AT_ONCE // (model.config.hidden_size * model.config.num_hidden_layers)
     torch.manual_seed(recipe.seed)
     trainer = BudgetTrainer(
         plan=plan,
         validation=None if validation is None else validation.input_ids,
         evaluate_scores=None if validation is None else validation_figures(validation.labels),
+        tokens_at_once=tokens_at_once,
         lengths=[len(ids) for ids in train.input_ids] if groups_lengths else None,
         model=model,
         args=arguments,
-        data_collator=Collator(model.config.pad_token_id, pad_length),
+        data_collator=Collator(
+            model.config.pad_token_id,
+            pad_length,
+            rounded_within=max_positions(model.config) if "few_lengths" in config.pieces else None,
+        ),
         train_dataset=TrainRows(train.input_ids, train.labels),
         eval_dataset=None if validation is None else TrainRows(validation.input_ids, validation.labels),
         callbacks=callbacks,

@@ -11,7 +11,8 @@ from submillion.budget.families import length_limit
 from submillion.budget.plan import Plan, make_plan
 from submillion.data.duplicates import text_hashes
 from submillion.data.splits import Splits, load_splits
-from submillion.data.tokens import TokenRows, choose_max_length, cut, tokenize
+from submillion.data.token_cache import tokens_of_splits
+from submillion.data.tokens import TokenRows, choose_max_length, cut
 from submillion.encoders import load_config, load_tokenizer, resolve_encoder
 from submillion.errors import ConfigError
 from submillion.model.build import Classifier, build_model
@@ -170,8 +171,8 @@ def _tokenize(tokenizer: Any, splits: Splits, wanted: int | None, limit: int) ->
         for name in ("train", "validation", "calibration")
         if (rows := getattr(splits, name)) is not None
     }
-    whole = {name: tokenize(tokenizer, rows.texts, max_length=10**9) for name, rows in present.items()}
-    max_length = wanted or choose_max_length([len(ids) for ids in whole["train"].input_ids], limit)
+    whole = tokens_of_splits(tokenizer, present)
+    max_length = wanted or choose_max_length(whole["train"].lengths, limit)
     return {name: cut(rows, max_length) for name, rows in whole.items()}
 
 

@@ -20,7 +20,7 @@ from submillion.model.build import Classifier, quiet_transformers
 from submillion.model.device import choose_device
 from submillion.recipe import TrainingConfig
 from submillion.run import written_atomically
-from submillion.scoring import Scores, pad, score
+from submillion.scoring import Scores, pad, rounded_length, score
 from submillion.training.checkpoints import (
     complete_checkpoints,
     mark_complete,
@@ -49,15 +49,27 @@ class TrainRows(torch.utils.data.Dataset[dict[str, Any]]):
 
 
 class Collator:
-    """Put rows into one batch, padded to the longest of them or to a fixed length."""
+    """Put rows into one batch, padded to the longest of them or to a fixed length.
 
-    def __init__(self, pad_token_id: int, length: int | None):
+    Args:
+        pad_token_id: What padding is made of.
+        length: Pad every batch to so many tokens; None: to its longest row.
+        rounded_within: Round the longest row up, at most to this; None: pad to just its length.
+    """
+
+    def __init__(self, pad_token_id: int, length: int | None, rounded_within: int | None = None):
         self.pad_token_id = pad_token_id
         self.length = length
+        self.rounded_within = rounded_within
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """Return ``input_ids``, ``attention_mask`` `[n, length]` and ``labels`` `[n]`."""
-        input_ids, mask = pad([row["input_ids"] for row in rows], self.pad_token_id, self.length)
+        length = self.length
+        if length is None:
+            length = max(len(row["input_ids"]) for row in rows)
+            if self.rounded_within is not None:
+                length = rounded_length(length, self.rounded_within)
+        input_ids, mask = pad([row["input_ids"] for row in rows], self.pad_token_id, length)
         labels = torch.tensor([row["labels"] for row in rows], dtype=torch.int64)
         return {"input_ids": input_ids, "attention_mask": mask, "labels": labels}
 
@@ -70,6 +82,8 @@ class BudgetTrainer(Trainer):
         evaluate_scores: Turns validation scores into figures named ``eval_*``; None without validation.
         validation: Tokenised validation rows; None without.
         lengths: Tokens of each train row, to group batches by; None: batches are drawn at random.
+        tokens_at_once: Slice micro-batches of more tokens, for memory's sake: a loss that is divided by the rows of
+            the whole batch is the same in parts. None: never.
         trainer_arguments: Passed on to transformers' Trainer.
     """
 
@@ -80,12 +94,14 @@ class BudgetTrainer(Trainer):
         validation: Sequence[Sequence[int]] | None,
         evaluate_scores: Callable[[Scores], dict[str, float]] | None,
         lengths: Sequence[int] | None = None,
+        tokens_at_once: int | None = None,
         **trainer_arguments: Any,
     ):
         self.plan = plan
         self.validation = validation
         self.evaluate_scores = evaluate_scores
         self.lengths = lengths
+        self.tokens_at_once = tokens_at_once
         super().__init__(**trainer_arguments)
         self.remove_callback(transformers.ProgressCallback)
         self.remove_callback(transformers.PrinterCallback)
@@ -106,6 +122,32 @@ class BudgetTrainer(Trainer):
     def _run_epoch(self, *arguments: Any, **named: Any) -> None:
         self.sampler.set_epoch(named["epoch"])
         super()._run_epoch(*arguments, **named)
+
+    def training_step(
+        self, model: Any, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
+        """Run one micro-batch forward and backward, in slices of its rows where it has very many tokens."""
+        if self.tokens_at_once is None or num_items_in_batch is None:
+            loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+            return loss
+        losses = [
+            super(BudgetTrainer, self).training_step(model, part, num_items_in_batch)
+            for part in row_slices(inputs, self.tokens_at_once)
+        ]
+        return torch.stack(losses).sum()
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        """Return the optimizer; the model drops its gradients through it from now on.
+
+        Walking the whole frozen model, as the Trainer does to drop and to clip gradients, takes several milliseconds.
+        """
+        optimizer = super().create_optimizer(model)
+        self.model.zero_grad = optimizer.zero_grad
+        return optimizer
+
+    def _clip_grad_norm(self, model: Any) -> Any:
+        trained = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        return self.accelerator.clip_grad_norm_(trained, self.args.max_grad_norm)
 
     def evaluate(self, *arguments: Any, **named: Any) -> dict[str, float]:
         """Score validation and return its figures, logged and handed to the callbacks."""
@@ -148,6 +190,23 @@ class BudgetTrainer(Trainer):
             return
         read_trained(self.model, self.folder / BEST)
         assert_planned(self.model, self.plan, "after loading the best epoch")
+
+
+def row_slices(inputs: Mapping[str, torch.Tensor], tokens_at_once: int) -> list[dict[str, torch.Tensor]]:
+    """Return a batch in parts of at most so many tokens (or one row), its rows halved as often as that takes.
+
+    Halves, and not the most rows that fit: so there are few shapes, for each of which oneDNN builds code of its own.
+
+    >>> parts = row_slices({"input_ids": torch.zeros(7, 10)}, tokens_at_once=20)
+    >>> [len(part["input_ids"]) for part in parts]
+    [2, 2, 2, 1]
+    """
+    n_rows, n_tokens = inputs["input_ids"].shape
+    size = n_rows
+    while size > 1 and size * n_tokens > tokens_at_once:
+        size = -(-size // 2)
+    parts = {name: torch.split(value, size) for name, value in inputs.items()}
+    return [{name: values[index] for name, values in parts.items()} for index in range(-(-n_rows // size))]
 
 
 def write_trained(model: Classifier, path: Path) -> None:
@@ -201,7 +260,7 @@ def training_arguments(
         use_cpu=not has_gpu,
         fp16=config.fp16 and has_gpu,
         bf16=False,
-        optim="adamw_torch",
+        optim="adamw_torch_fused",
         logging_steps=config.logging_steps,
         eval_strategy="epoch" if has_validation else "no",
         save_strategy=SaveStrategy.EPOCH,

@@ -1,9 +1,11 @@
 import hashlib
+import html
+import unicodedata
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from submillion.data.duplicates import normalise_text, split_sha256, text_hashes
+from submillion.data.duplicates import normalise_text, sha256_of_hashes, split_sha256, text_hashes
 
 # Pieces that make entities, ligatures, width forms and odd cases likely.
 TEXTS = st.text() | st.lists(
@@ -15,6 +17,16 @@ TEXTS = st.text() | st.lists(
 def test_normalising_twice_changes_nothing(text):
     once = normalise_text(text)
     assert normalise_text(once) == once
+
+
+@given(TEXTS | st.text(st.characters(max_codepoint=127)))
+def test_the_short_way_for_ascii_leads_to_the_same(text):
+    result, before = text, None
+    while result != before:
+        before = result
+        folded = unicodedata.normalize("NFKC", html.unescape(result)).casefold()
+        result = " ".join(unicodedata.normalize("NFKC", folded).split())
+    assert normalise_text(text) == result
 
 
 def test_what_counts_as_the_same_text():
@@ -40,3 +52,14 @@ def test_a_split_differs_by_a_row_more_or_less():
     assert split_sha256(["a", "b"]) != split_sha256(["a"])
     assert split_sha256(["a", "b", "b"]) != split_sha256(["a", "b"])
     assert split_sha256(["a", "  ", "b"]) == split_sha256(["a", "b"])
+
+
+@given(st.lists(TEXTS))
+def test_a_split_is_known_by_its_hashes(texts):
+    hashes = sorted(
+        hashlib.sha256(n.encode("utf-8", "surrogatepass")).hexdigest()
+        for t in texts
+        if (n := normalise_text(t))
+    )
+    expected = hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+    assert sha256_of_hashes(text_hashes(texts)) == split_sha256(texts) == expected

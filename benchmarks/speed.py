@@ -1,0 +1,296 @@
+"""Training speed and peak memory beside the recipe as its users write it: Trainer + PEFT, padded to 128, fp32.
+
+    python benchmarks/speed.py                              both encoders, three rounds, about half an hour on 2 cores
+    python benchmarks/speed.py --model minilm --rounds 1    a part of it
+    python benchmarks/speed.py --without fused_norm         the product with one speed-up switched off
+    python benchmarks/speed.py --batch-size 32              on a GPU, and at the best batch size there
+
+Each side runs in a process of its own, the sides in turn: the same encoder, adapter (LoRA rank 3 on query and dense,
+dropout 0.1), head and AG News rows; 60 timed steps after 5. The share of the rate is the work that was executed
+(counted by FlopCounterMode) over the best that `torch.nn.functional.linear` does in bf16 over the model's own
+shapes, in the same process. Reads ../shared; roberta-base has random weights there, which its speed does not mind.
+"""
+
+import argparse
+import csv
+import json
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from record import append, lines, stands
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+MODELS = {"roberta-base": SHARED / "roberta-base", "minilm": None}
+SIDES = ("reference", "fast", "int8")
+WARM_UP, STEPS = 20, 60
+NAME = "speed"
+
+
+def main() -> None:
+    options = _options()
+    if options.side:
+        print(json.dumps(measure(options)))
+        return
+    for number in range(1, options.rounds + 1):
+        for model in options.model:
+            for side in options.sides:
+                key = {"model": model, "side": side, "batch_size": options.batch_size, "round": number}
+                if options.without:
+                    key["without"] = options.without
+                if not stands(NAME, **key):
+                    append(NAME, _in_own_process(model, side, options), **key)
+    for model in options.model:
+        print(summary(model, options.batch_size, options.without))
+
+
+def summary(model: str, batch_size: int, without: str = "") -> str:
+    """Return the medians of a model's finished rounds, and the ratios to the reference's, as lines of text."""
+    found = [
+        line
+        for line in lines(NAME)
+        if line["settings"]["model"] == model
+        and line["settings"]["batch_size"] == batch_size
+        and line["settings"].get("without", "") in (("", without) if without else ("",))
+    ]
+    by_side = {side: [each for each in found if each["settings"]["side"] == side] for side in SIDES}
+    reference = _median(by_side["reference"], "rows_per_second")
+    text = []
+    for side, runs in by_side.items():
+        if not runs:
+            continue
+        rate = _median(runs, "rows_per_second")
+        share = (
+            "" if side == "reference" else f"{100 * _median(runs, 'share_of_rate'):5.1f} % of the bf16 rate, "
+        )
+        ratio = f"{rate / reference:5.1f} x, " if reference else ""
+        text.append(
+            f"{model:13s} {side:10s} {rate:7.2f} rows/s, {ratio}{share}{_median(runs, 'peak_gb'):.2f} GB, {len(runs)} rounds"
+        )
+    return "\n".join(text)
+
+
+def _median(runs: list[dict[str, Any]], name: str) -> float:
+    return statistics.median([run["figures"][name] for run in runs]) if runs else 0.0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", nargs="+", choices=list(MODELS), default=list(MODELS))
+    parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--without", default="", help="a speed-up to switch off")
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def _in_own_process(model: str, side: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Run one side in a process of its own and return what it measured."""
+    command = [sys.executable, "-W", "ignore", __file__, "--model", model, "--side", side]
+    command += ["--batch-size", str(options.batch_size), "--steps", str(options.steps)]
+    command += ["--folder", str(_weights(model))] + (
+        ["--without", options.without] if options.without else []
+    )
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(done.stderr[-3000:])
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def _weights(model: str) -> Path:
+    """Return the folder of an encoder; roberta-base is built at full size with random weights."""
+    from submillion.encoders import packaged_default
+
+    if MODELS[model] is None:
+        return Path(packaged_default())
+    folder = Path(tempfile.gettempdir()) / "submillion-benchmark" / model
+    if not (folder / "model.safetensors").is_file():
+        command = (
+            "import sys, torch; from transformers import AutoConfig, AutoModel, AutoTokenizer; "
+            "source, folder = sys.argv[1:]; torch.manual_seed(0); "
+            "AutoTokenizer.from_pretrained(source).save_pretrained(folder); "
+            "AutoModel.from_config(AutoConfig.from_pretrained(source)).save_pretrained(folder)"
+        )
+        subprocess.run([sys.executable, "-c", command, str(MODELS[model]), str(folder)], check=True)
+    return folder
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Train one side and return its figures."""
+    import torch
+
+    ends: list[float] = []
+    plain_step = torch.optim.AdamW.step
+
+    def timed_step(self: Any, *arguments: Any, **named: Any) -> Any:
+        result = plain_step(self, *arguments, **named)
+        ends.append(time.perf_counter())
+        return result
+
+    torch.optim.AdamW.step = timed_step  # type: ignore[method-assign]
+    n_rows = options.batch_size * (WARM_UP + options.steps + 1)
+    with (SHARED / "agnews" / "train_text.csv").open(encoding="utf-8", newline="") as file:
+        table = [(row["text"], row["label"]) for row in csv.DictReader(file)]
+    rows = random.Random(0).sample(table, n_rows)
+    del table
+    train = reference if options.side == "reference" else product
+    with tempfile.TemporaryDirectory() as folder:
+        count_work = train(rows, options, Path(folder))
+    seconds = [after - before for before, after in pairwise(ends)][WARM_UP:]
+    figures = {
+        "rows_per_second": options.batch_size * len(seconds) / sum(seconds),
+        "milliseconds_per_step": 1000 * statistics.median(seconds),
+        "steps": len(seconds),
+        "peak_gb": _peak_gb(),
+    }
+    work = count_work()
+    rate = best_rate(options)
+    figures |= {
+        "gigaflop_per_row": work / len(rows) / 1e9,
+        "gigaflops": work / len(rows) * figures["rows_per_second"] / 1e9,
+        "bf16_rate_gigaflops": rate,
+    }
+    figures["share_of_rate"] = figures["gigaflops"] / rate
+    return {key: round(value, 4) if isinstance(value, float) else value for key, value in figures.items()}
+
+
+def _peak_gb() -> float:
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def reference(rows: list[tuple[str, str]], options: argparse.Namespace, folder: Path) -> Any:
+    """Train as the recipe's users do: transformers' Trainer, PEFT, texts padded to 128, fp32."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import (
+        AutoModelForSequenceClassification,
+        AutoTokenizer,
+        Trainer,
+        TrainingArguments,
+    )
+
+    tokenizer = AutoTokenizer.from_pretrained(options.folder)
+    encoded = tokenizer([text for text, _ in rows], truncation=True, max_length=128, padding="max_length")
+    data = [
+        {"input_ids": ids, "attention_mask": mask, "labels": int(label)}
+        for ids, mask, (_, label) in zip(encoded["input_ids"], encoded["attention_mask"], rows, strict=True)
+    ]
+    base = AutoModelForSequenceClassification.from_pretrained(options.folder, num_labels=4)
+    config = LoraConfig(
+        task_type="SEQ_CLS", r=3, lora_alpha=6, lora_dropout=0.1, target_modules=["query", "dense"]
+    )
+    model = get_peft_model(base, config)
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=options.batch_size,
+        num_train_epochs=1,
+        learning_rate=3e-4,
+        lr_scheduler_type="cosine",
+        warmup_steps=0.06,
+        weight_decay=0.01,
+        label_smoothing_factor=0.1,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+    )
+    trainer = Trainer(model=model, args=arguments, train_dataset=data)
+    trainer.train()
+    return lambda: _work(model, trainer.get_train_dataloader(), only_first=True)
+
+
+def product(rows: list[tuple[str, str]], options: argparse.Namespace, folder: Path) -> Any:
+    """Train the same adapter here."""
+    import io
+
+    from rich.console import Console
+
+    from submillion.recipe import load_recipe
+    from submillion.speedups import SPEEDUPS
+    from submillion.training.fit import fit_adapter
+    from submillion.training.prepare import Sources, prepare
+
+    recipe = load_recipe(
+        model=options.folder,
+        target_modules=("query", "dense"),
+        rank=3,
+        pooling="first",
+        head="full",
+        head_init="random",
+        lora_dropout=0.1,
+        max_length=128,
+        min_rows_to_split=10**9,
+        num_train_epochs=1,
+        learning_rate=3e-4,
+        label_smoothing_factor=0.1,
+        per_device_train_batch_size=options.batch_size,
+        numerics=options.side,
+        speedups=tuple(name for name in SPEEDUPS if name != options.without),
+    )
+    quiet = Console(file=io.StringIO())
+    prepared = prepare(recipe, Sources(rows), quiet)
+    model = prepared.build()
+    trainer = fit_adapter(model, prepared.plan, prepared.recipe, prepared.train, None, folder, quiet)
+    return lambda: _work(model, trainer.get_train_dataloader())
+
+
+def _work(model: Any, batches: Any, only_first: bool = False) -> int:
+    """Return the floating-point operations of an epoch's forward and backward passes."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from submillion.fast.flops import register_formulas
+
+    register_formulas()
+    model.train()
+    work = 0
+    for batch in batches:
+        with FlopCounterMode(display=False) as counted:
+            model(**batch).loss.backward()
+        work += counted.get_total_flops()
+        if only_first:  # every batch is padded to the same length
+            return work * len(batches)
+    return work
+
+
+def best_rate(options: argparse.Namespace) -> float:
+    """Return the best GFLOP/s of bf16 `linear` over the model's own shapes, each the median of five."""
+    import torch
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(options.folder)
+    width, inner = config.hidden_size, config.intermediate_size
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    n_tokens = 53 * options.batch_size  # AG News has 53 tokens a text in the mean
+    best = 0.0
+    for d_out, d_in in ((width, width), (3 * width, width), (inner, width), (width, inner)):
+        x = torch.randn(n_tokens, d_in, dtype=torch.bfloat16, device=device)
+        weight = torch.randn(d_out, d_in, dtype=torch.bfloat16, device=device)
+        seconds = []
+        for _ in range(8):
+            started = time.perf_counter()
+            torch.nn.functional.linear(x, weight)
+            if device == "cuda":
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - started)
+        best = max(best, 2 * n_tokens * d_in * d_out / statistics.median(seconds[3:]) / 1e9)
+    return best
+
+
+if __name__ == "__main__":
+    main()
