@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -17,6 +17,7 @@ from submillion.data.read import RawRows, columns_present, stream_rows
 from submillion.data.tokens import tokenize
 from submillion.errors import ConfigError
 from submillion.model.adapter import assert_planned, freeze_unplanned
+from submillion.model.device import has_bf16
 from submillion.model.saved import SavedClassifier, load_saved
 from submillion.recipe import checked_recipe
 from submillion.run import RunFolder, written_atomically
@@ -206,6 +207,11 @@ def _notes_on_numbers(saved: SavedClassifier) -> tuple[str, ...]:
     return (f"Label is the position: {numbered}.",) if _is_numbered(saved) else ()
 
 
+def _numerics_of(record: Mapping[str, Any]) -> str:
+    """Return what a run predicts in: exact where it was trained so, else fast where the device has bf16."""
+    return "fast" if record["with"]["numerics"] != "exact" and has_bf16() else "exact"
+
+
 def load_predictor(
     path: str | Path, *, encoder: str | None = None, label_names: Sequence[str] | None = None
 ) -> Predictor:
@@ -233,7 +239,7 @@ def load_predictor(
             f"{own}; leave it out"
         )
     recipe = checked_recipe(record["recipe"], str(folder.run_json))
-    saved = load_saved(folder.adapter, encoder=encoder)
+    saved = load_saved(folder.adapter, encoder=encoder, numerics=_numerics_of(record))
     plan = make_plan(
         saved.encoder,
         len(saved.label_names),

@@ -83,6 +83,7 @@ def runs(tmp_path_factory, tiny_encoder) -> dict[str, Path]:
             num_train_epochs=1,
             learning_rate=2e-2,
             head_init="random",
+            numerics="exact",
             max_length=24,
             quiet=True,
             **BUDGET,

@@ -17,9 +17,10 @@ from submillion.budget.checkpoint import random_layers
 from submillion.budget.families import family_of, length_limit
 from submillion.encoders import load_tokenizer, packaged_default, resolve_encoder
 from submillion.errors import ConfigError, RunError
-from submillion.model.build import Classifier, load_base, quiet_transformers
+from submillion.model.build import Classifier, load_base, make_fast, quiet_transformers
 from submillion.model.device import choose_device
 from submillion.run import read_json, settle, write_json
+from submillion.speedups import SPEEDUPS
 
 WEIGHTS = "adapter_model.safetensors"
 HEAD = "head.safetensors"
@@ -152,7 +153,11 @@ def adapter_readme(
 
 
 def load_saved(
-    folder: str | Path, *, encoder: str | None = None, label_names: Sequence[str] | None = None
+    folder: str | Path,
+    *,
+    encoder: str | None = None,
+    label_names: Sequence[str] | None = None,
+    numerics: str = "exact",
 ) -> SavedClassifier:
     """Load an adapter folder written here, or by plain Trainer + PEFT.
 
@@ -160,6 +165,7 @@ def load_saved(
         folder: Holds `adapter_config.json` and `adapter_model.safetensors`.
         encoder: The base's folder or hub id, where it is not what the adapter says.
         label_names: For an adapter that carries none; default: "0", "1", ...
+        numerics: ``exact`` or ``fast``; see `choose_numerics`.
 
     Raises:
         RunError: If the folder is not an adapter of a text classifier, or asks for pickled weights.
@@ -192,7 +198,7 @@ def load_saved(
     model.requires_grad_(False)
     tokenizer = load_tokenizer(str(path) if (path / "tokenizer.json").is_file() else source)
     return SavedClassifier(
-        model=model.to(choose_device()).eval(),
+        model=make_fast(model.to(choose_device()).eval(), numerics, frozenset(SPEEDUPS)),
         tokenizer=tokenizer,
         label_names=names,
         label_values=tuple(saved.get("label_values") or names),
