@@ -24,8 +24,8 @@ from submillion.run import written_atomically
 
 CHUNK_ROWS = 4096
 
-TOKENS_AT_ONCE = 4096
-"""Most tokens of a batch on a CPU, padding included."""
+TOKENS_AT_ONCE = 1024
+"""Most tokens that run forward at once on a CPU, padding included: more only leave the caches."""
 
 
 @dataclass(frozen=True)
@@ -172,14 +172,16 @@ def read_scores(path: Path) -> ScoredRows:
     )
 
 
-def rounded_length(longest: int, limit: int, multiple: int = 8) -> int:
-    """Return what a batch is padded to: its longest row, rounded up to a multiple of 8 tokens within ``limit``.
+def rounded_length(longest: int, limit: int) -> int:
+    """Return what a batch is padded to: its longest row, rounded up within ``limit``.
 
-    oneDNN builds code for each shape that it meets, and keeps it: few shapes save the time and the memory of that.
+    Up to a multiple of 8 tokens to 64, of 16 to 128, of 32 to 256, and so on: there are 4 lengths for each doubling.
+    oneDNN builds code for each shape that it meets, and keeps it, some 20 MB a shape: few shapes save time and memory.
 
-    >>> rounded_length(53, limit=512), rounded_length(509, limit=510)
-    (56, 510)
+    >>> rounded_length(53, limit=512), rounded_length(100, limit=512), rounded_length(509, limit=510)
+    (56, 112, 510)
     """
+    multiple = max(8, 1 << max(0, (longest - 1).bit_length() - 3))
     return max(longest, min(-(-longest // multiple) * multiple, limit))
 
 

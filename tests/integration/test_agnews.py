@@ -66,4 +66,5 @@ def test_official_files_through_the_default_recipe(files, tmp_path, monkeypatch)
     space: dict = {}
     exec(code, space)
     ours = submillion.load(tmp_path / "run").scores(space["texts"]).logits
-    assert space["logits"].tolist() == [pytest.approx(row, abs=1e-5) for row in ours]
+    # the run is trained, and so predicts, with the encoder in bf16; the README loads it in fp32
+    assert space["logits"].tolist() == [pytest.approx(row, abs=0.03) for row in ours]

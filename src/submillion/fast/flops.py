@@ -1,11 +1,13 @@
 """How much work an operator is that torch's ``FlopCounterMode`` does not know."""
 
+from functools import cache
 from typing import Any
 
 import torch
 from torch.utils.flop_counter import register_flop_formula
 
 
+@cache
 def register_formulas() -> None:
     """Tell ``FlopCounterMode`` the work of packed and int8 products: 2 x tokens x d_in x d_out, as for plain ones."""
     if hasattr(torch.ops.mkldnn, "_linear_pointwise"):

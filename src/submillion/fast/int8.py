@@ -21,7 +21,11 @@ class Int8Matrix:
         whole = (weight.float() / self.scale[:, None]).round_().to(torch.int8).contiguous()
         self.packed = torch.ops.onednn.qlinear_prepack(whole, None)
         self.zero_points = torch.zeros(len(whole), dtype=torch.int64)
-        self.bias = bias
+        self.weight, self.bias = weight, bias
+
+    def __reduce__(self) -> tuple[type, tuple[torch.Tensor, torch.Tensor | None]]:
+        """Copy and pickle the matrix as it was: the packed form is this process's own."""
+        return Int8Matrix, (self.weight, self.bias)
 
     def product(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``x W^T + b`` in bf16, `[tokens, d_in]` to `[tokens, d_out]`."""

@@ -18,6 +18,10 @@ class PackedMatrix:
         self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _TOKENS_HINT)
         self.bias = bias
 
+    def __reduce__(self) -> tuple[type, tuple[torch.Tensor, torch.Tensor | None]]:
+        """Copy and pickle the matrix as it was: the packed form is this process's own."""
+        return PackedMatrix, (self.dense(), self.bias)
+
     def product(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``x W^T + b``, by the operator that torch's own compiler uses for it."""
         output: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "")

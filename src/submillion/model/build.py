@@ -16,7 +16,7 @@ from submillion.encoders import how_to_get
 from submillion.errors import ConfigError
 from submillion.fast.install import every_token, install
 from submillion.model.adapter import assert_planned, attach, quiet_peft
-from submillion.model.device import choose_device
+from submillion.model.device import choose_device, keep_freed_memory
 
 FINGERPRINT_VALUES = 256
 """About so many values of each weight go into `Classifier.base_fingerprint`."""
@@ -153,6 +153,8 @@ def make_fast(model: Classifier, numerics: str, pieces: frozenset[str]) -> Class
     if numerics != "exact":
         _narrow_base(bare)
     install(bare, pieces, numerics, first_token_only=model.head is None)
+    if "keep_memory" in pieces and bare.device.type == "cpu":
+        keep_freed_memory()
     return model
 
 

@@ -16,15 +16,12 @@ from submillion.budget.plan import Plan
 from submillion.confusion import macro_f1
 from submillion.model.adapter import assert_planned, freeze_unplanned
 from submillion.model.build import Classifier
-from submillion.model.device import keep_freed_memory
 from submillion.recipe import Recipe
-from submillion.scoring import Scores, score
+from submillion.scoring import TOKENS_AT_ONCE, Scores, score
 from submillion.training.callbacks import History, ProgressBar, SaveWithinEpoch
 from submillion.training.trainer import BudgetTrainer, Collator, TrainRows, fit, training_arguments
 
 SAVE_STEPS = 500
-ELEMENTS_AT_ONCE = 1024 * 768 * 12
-"""Most tokens of a forward pass, times width, times blocks: 1,024 for RoBERTa-base, 4,096 for MiniLM; some 250 MB."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +43,7 @@ def fit_adapter(
     *,
     history: Path | None = None,
     resume: bool = False,
+    before: Callable[[BudgetTrainer], None] | None = None,
 ) -> BudgetTrainer:
     """Train ``model`` in place, the best epoch loaded at the end where there is validation.
 
@@ -59,6 +57,10 @@ def fit_adapter(
         console: Where progress is shown.
         history: Where logged steps are appended; None: nowhere.
         resume: Go on from the newest whole checkpoint in ``folder``.
+        before: Called with what is ready to train, before the first step.
+
+    Raises:
+        RunError: If training diverges.
     """
     config = recipe.training
     arguments = training_arguments(config, folder, recipe.seed, validation is not None)
@@ -78,12 +80,10 @@ def fit_adapter(
     pad_length = recipe.data.max_length if recipe.data.padding == "max_length" else None
     freeze_unplanned(model, plan)  # PEFT's disable_adapter() lets a frozen, saved head train again
     assert_planned(model, plan, "before training")
-    if "keep_memory" in config.pieces:
-        keep_freed_memory()
     groups_lengths = "length_groups" in config.pieces and pad_length is None
     tokens_at_once = None
     if "token_slices" in config.pieces and arguments.use_cpu:
-        tokens_at_once = ELEMENTS_AT_ONCE // (model.config.hidden_size * model.config.num_hidden_layers)
+        tokens_at_once = TOKENS_AT_ONCE
     torch.manual_seed(recipe.seed)
     trainer = BudgetTrainer(
         plan=plan,
@@ -102,6 +102,8 @@ def fit_adapter(
         eval_dataset=None if validation is None else TrainRows(validation.input_ids, validation.labels),
         callbacks=callbacks,
     )
+    if before is not None:
+        before(trainer)
     fit(trainer, resume)
     score(model, train.input_ids[: config.per_device_eval_batch_size])  # refuses a model that has diverged
     return trainer

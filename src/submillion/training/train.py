@@ -25,6 +25,7 @@ from submillion.training.callbacks import read_history
 from submillion.training.checkpoints import complete_checkpoints
 from submillion.training.cross_validation import cross_validate
 from submillion.training.fit import fit_adapter
+from submillion.training.forecast import forecast, peak_bytes
 from submillion.training.prepare import Prepared, Sources, prepare
 from submillion.training.start import start_from_probe
 from submillion.training.trainer import BudgetTrainer
@@ -157,6 +158,13 @@ def _train(
         with seconds.spent_on("cross_validation"):
             crossed = cross_validate(prepared, recipe.evaluation.cv, console)
         folder.update(cross_validation=crossed)
+
+    def foretell(trainer: BudgetTrainer) -> None:
+        with seconds.spent_on("forecast"), console.status("measuring a few steps"):
+            foretold = forecast(trainer, prepared.tokens["train"].n_cut / max(1, len(train.input_ids)))
+        folder.update(forecast=foretold.to_json())
+        console.print(foretold.sentence(), highlight=False, soft_wrap=True)
+
     trainer = fit_adapter(
         model,
         prepared.plan,
@@ -167,6 +175,7 @@ def _train(
         console,
         history=folder.history,
         resume=resume,
+        before=foretell,
     )
     seconds.set("training", trainer.seconds)
     with seconds.spent_on("scoring"):
@@ -174,6 +183,7 @@ def _train(
     _save(prepared, model, folder)
     history = read_history(folder.history)
     return folder.update(
+        peak_gb=round(peak_bytes() / 1e9, 2),
         baselines=baselines.to_json(),
         best_epoch=_best_epoch(trainer, history, validation is not None),
         steps=max((line["step"] for line in history), default=0),

@@ -62,13 +62,16 @@ class Collator:
         self.length = length
         self.rounded_within = rounded_within
 
+    def padded_length(self, lengths: Sequence[int]) -> int:
+        """Return how many tokens a batch of rows of these lengths is padded to."""
+        if self.length is not None:
+            return self.length
+        longest = max(lengths)
+        return longest if self.rounded_within is None else rounded_length(longest, self.rounded_within)
+
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """Return ``input_ids``, ``attention_mask`` `[n, length]` and ``labels`` `[n]`."""
-        length = self.length
-        if length is None:
-            length = max(len(row["input_ids"]) for row in rows)
-            if self.rounded_within is not None:
-                length = rounded_length(length, self.rounded_within)
+        length = self.padded_length([len(row["input_ids"]) for row in rows])
         input_ids, mask = pad([row["input_ids"] for row in rows], self.pad_token_id, length)
         labels = torch.tensor([row["labels"] for row in rows], dtype=torch.int64)
         return {"input_ids": input_ids, "attention_mask": mask, "labels": labels}
@@ -192,6 +195,18 @@ class BudgetTrainer(Trainer):
         assert_planned(self.model, self.plan, "after loading the best epoch")
 
 
+def rows_at_once(n_rows: int, n_tokens: int, tokens_at_once: int | None) -> int:
+    """Return the rows of one slice of a batch; see `row_slices`.
+
+    >>> rows_at_once(16, 100, tokens_at_once=1024)
+    8
+    """
+    size = n_rows
+    while tokens_at_once is not None and size > 1 and size * n_tokens > tokens_at_once:
+        size = -(-size // 2)
+    return size
+
+
 def row_slices(inputs: Mapping[str, torch.Tensor], tokens_at_once: int) -> list[dict[str, torch.Tensor]]:
     """Return a batch in parts of at most so many tokens (or one row), its rows halved as often as that takes.
 
@@ -202,9 +217,7 @@ def row_slices(inputs: Mapping[str, torch.Tensor], tokens_at_once: int) -> list[
     [2, 2, 2, 1]
     """
     n_rows, n_tokens = inputs["input_ids"].shape
-    size = n_rows
-    while size > 1 and size * n_tokens > tokens_at_once:
-        size = -(-size // 2)
+    size = rows_at_once(n_rows, n_tokens, tokens_at_once)
     parts = {name: torch.split(value, size) for name, value in inputs.items()}
     return [{name: values[index] for name, values in parts.items()} for index in range(-(-n_rows // size))]
 

@@ -1,5 +1,8 @@
 """Frozen products: packed and not, stacked and alone, and what becomes of the layers' own weights."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 from torch import nn
@@ -153,3 +156,19 @@ def test_int8_is_near_and_leaves_the_layers_alone(widths):
     product.unpack()
     x = x.to(torch.bfloat16)
     torch.testing.assert_close(product.forward(x), formula(before, x), rtol=2**-7, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "plain",
+        pytest.param("packed", marks=packs),
+        pytest.param("int8", marks=pytest.mark.skipif(not can_multiply_int8(), reason="no fast int8 here")),
+    ],
+)
+def test_every_form_can_be_copied_and_pickled(form):
+    product = FrozenProduct(layers((32, 32, 32)), form)
+    x, gradient = torch.randn(9, D_IN).bfloat16(), torch.randn(9, 96).bfloat16()
+    for other in (copy.deepcopy(product), pickle.loads(pickle.dumps(product))):
+        assert torch.equal(other.forward(x), product.forward(x))
+        assert torch.equal(other.backward(gradient), product.backward(gradient))

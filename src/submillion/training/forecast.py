@@ -1,0 +1,253 @@
+"""How long a training will take, and how much memory, told before it starts.
+
+Time: a few micro-batches are run forward and backward, nothing is kept of them, and their seconds are laid over the
+shapes of all batches that an epoch holds. Memory: the bytes that a small batch keeps for its backward pass are counted,
+exactly, and grown to the longest batch. On a CPU a lack of memory is no exception but the end of the process, so that
+only a forecast can warn.
+"""
+
+import math
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+
+from submillion.errors import RunError
+from submillion.scoring import score
+from submillion.training.trainer import BudgetTrainer, rows_at_once
+
+_SMALL_LENGTHS = (8, 16, 32)
+"""Tokens a row of the small batches whose kept bytes are counted."""
+
+_BEYOND = 100_000_000
+"""Bytes for what is not counted: holes between tensors, the last checkpoint, the optimizer's own."""
+
+_SHAPE_BYTES = 23_000_000
+"""Bytes of the code that oneDNN builds and keeps for one shape of micro-batch (about 36 products)."""
+
+_LOOP_SECONDS = 0.003
+"""What a step takes beside forward and backward: optimizer, clipping, the next batch, callbacks."""
+
+_SAMPLED_ROWS = 128
+"""Validation rows that are scored to measure scoring."""
+
+Shape = tuple[int, int]
+"""Rows and tokens a row of what runs forward at once."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a training will need.
+
+    Attributes:
+        minutes: Training and scoring validation; early stopping is not foreseen.
+        peak_gb: The process's largest resident memory, or the GPU's, in 10**9 bytes.
+        share_cut: Share of the train rows that are longer than ``max_length``, from 0 to 1.
+    """
+
+    minutes: float
+    peak_gb: float
+    share_cut: float
+
+    def to_json(self) -> dict[str, float]:
+        """Return it for `run.json`."""
+        return {"minutes": round(self.minutes, 2), "peak_gb": round(self.peak_gb, 2)}
+
+    def sentence(self) -> str:
+        """Return it in words.
+
+        >>> Forecast(12.4, 1.63, 0.05).sentence()
+        'forecast: at most about 12 minutes of training, 1.6 GB of memory at the peak, 5.0 % of the train rows cut'
+        """
+        minutes = f"{60 * self.minutes:.0f} seconds" if self.minutes < 2 else f"{self.minutes:.0f} minutes"
+        return (
+            f"forecast: at most about {minutes} of training, {self.peak_gb:.1f} GB of memory at the peak, "
+            f"{100 * self.share_cut:.1f} % of the train rows cut"
+        )
+
+
+def forecast(trainer: BudgetTrainer, share_cut: float) -> Forecast:
+    """Measure a few micro-batches and return what the whole training will need.
+
+    Weights and random state are as before afterwards, and no gradient is left.
+
+    Args:
+        trainer: Ready to train.
+        share_cut: Share of the train rows that are cut.
+
+    Raises:
+        RunError: If more memory is needed than is free; it says what to lower.
+    """
+    steps = _steps(trainer)
+    with _undone(trainer):
+        peak = _peak_bytes(trainer, steps)
+        seconds_of = _seconds_of(trainer, {shape for step in steps for shape in step})
+    seconds = sum(seconds_of(shape) for step in steps for shape in step)
+    seconds += _LOOP_SECONDS * len(steps) / trainer.args.gradient_accumulation_steps
+    if trainer.validation is not None:
+        seconds += _scoring_seconds(trainer, trainer.validation)
+    return Forecast(float(trainer.args.num_train_epochs) * seconds / 60, peak / 1e9, share_cut)
+
+
+def _steps(trainer: BudgetTrainer) -> list[list[Shape]]:
+    """Return, for each micro-batch of an epoch, the shapes of the slices that it runs in."""
+    size = int(trainer.args.per_device_train_batch_size)
+    lengths = [len(ids) for ids in trainer.train_dataset.input_ids]
+    order = list(trainer._get_train_sampler())
+    steps = []
+    for start in range(0, len(order), size):
+        rows = [lengths[row] for row in order[start : start + size]]
+        n_tokens = trainer.data_collator.padded_length(rows)
+        at_once = rows_at_once(len(rows), n_tokens, trainer.tokens_at_once)
+        steps.append([(min(at_once, len(rows) - first), n_tokens) for first in range(0, len(rows), at_once)])
+    return steps
+
+
+@contextmanager
+def _undone(trainer: BudgetTrainer) -> Iterator[None]:
+    """Put the random state back, and drop the gradients."""
+    state = torch.get_rng_state()
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
+        for parameter in trainer.model.parameters():
+            parameter.grad = None
+
+
+def _forward(trainer: BudgetTrainer, shape: Shape) -> torch.Tensor:
+    """Run a made-up micro-batch forward and return its loss."""
+    model, (n_rows, n_tokens) = trainer.model, shape
+    model.train()
+    device = next(model.parameters()).device
+    input_ids = torch.randint(5, model.config.vocab_size, shape, device=device)
+    mask = torch.ones_like(input_ids)
+    mask[n_rows // 2 :, n_tokens - 1 :] = 0  # some padding, as batches have it
+    labels = torch.zeros(n_rows, dtype=torch.int64, device=device)
+    loss: torch.Tensor = model(input_ids, mask, labels=labels).loss
+    return loss
+
+
+def _seconds_of(trainer: BudgetTrainer, shapes: set[Shape]) -> Callable[[Shape], float]:
+    """Measure three shapes, short, middle and long, and return the seconds of any by its tokens."""
+    ordered = sorted(shapes, key=math.prod)
+    chosen = sorted({ordered[0], ordered[len(ordered) // 2], ordered[-1]}, key=math.prod)
+    measured = [_seconds(trainer, shape) for shape in chosen]
+    tokens = [math.prod(shape) for shape in chosen]
+
+    def seconds_of(shape: Shape) -> float:
+        return float(np.interp(math.prod(shape), tokens, measured))
+
+    return seconds_of
+
+
+def _seconds(trainer: BudgetTrainer, shape: Shape) -> float:
+    """Return the seconds of one shape's forward and backward pass, once it has been met."""
+    times = []
+    for _ in range(4):
+        started = time.perf_counter()
+        _forward(trainer, shape).backward()  # type: ignore[no-untyped-call]
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - started)
+        if times[0] > 3:  # the first pass builds what the shape needs, which is little beside this
+            break
+    return float(np.mean(times[1:] or times))
+
+
+def _scoring_seconds(trainer: BudgetTrainer, rows: Sequence[Sequence[int]]) -> float:
+    """Return the seconds that scoring ``rows`` takes, from a sample of them."""
+    sample = list(rows)[:: max(1, len(rows) // _SAMPLED_ROWS)]
+    times = []
+    for _ in range(2):
+        started = time.perf_counter()
+        score(trainer.model, sample, int(trainer.args.per_device_eval_batch_size))
+        times.append(time.perf_counter() - started)
+    return times[-1] * sum(map(len, rows)) / sum(map(len, sample))
+
+
+def _peak_bytes(trainer: BudgetTrainer, steps: list[list[Shape]]) -> float:
+    """Return the memory at the peak, in bytes.
+
+    Raises:
+        RunError: If that is more than there is.
+    """
+    shapes = {shape for step in steps for shape in step}
+    longest = max(shapes, key=lambda shape: (math.prod(shape), shape[1]))
+    config = trainer.model.config
+    kept = _kept_bytes(trainer, longest)
+    passing = 3 * math.prod(longest) * config.intermediate_size * 4
+    n_trainable = trainer.plan.trainable_parameters
+    more = kept + passing + 12 * n_trainable  # gradients and AdamW's two moments, in fp32
+    more += _BEYOND + _SHAPE_BYTES * len(shapes)
+    held, free, largest = _memory()
+    if more > free:
+        raise RunError(
+            f"training needs about {more / 1e9:.1f} GB more memory and {free / 1e9:.1f} GB are free: lower "
+            f"per_device_train_batch_size (now {trainer.args.per_device_train_batch_size}) or max_length "
+            f"(the longest batch has {longest[1]} tokens a row)"
+        )
+    return float(max(held + more, largest))
+
+
+def _kept_bytes(trainer: BudgetTrainer, longest: Shape) -> float:
+    """Return what the longest batch keeps for its backward pass: counted on small ones, grown from there.
+
+    ``n`` rows of ``t`` tokens keep ``c + n (a t + b t^2)`` bytes: the square is attention's.
+    """
+    n_rows = min(4, longest[0])
+    counted = [_count_kept(trainer, (n_rows, n_tokens)) for n_tokens in _SMALL_LENGTHS]
+    square, linear, fixed = np.polyfit(_SMALL_LENGTHS, counted, deg=2)
+    share = longest[0] / n_rows
+    return float(fixed + share * (linear * longest[1] + square * longest[1] ** 2))
+
+
+def _count_kept(trainer: BudgetTrainer, shape: Shape) -> int:
+    """Return the bytes that one forward pass keeps for the backward pass, parameters apart."""
+    owned = {parameter.untyped_storage().data_ptr() for parameter in trainer.model.parameters()}
+    kept: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in owned:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss = _forward(trainer, shape)
+    del loss
+    return sum(kept.values())
+
+
+def _memory() -> tuple[int, int, int]:
+    """Return bytes held by this process, free for it, and the most that it has held so far."""
+    if torch.cuda.is_available():
+        free, _ = torch.cuda.mem_get_info()
+        return torch.cuda.memory_allocated(), free, peak_bytes()
+    free = min(psutil.virtual_memory().available, _free_in_group())
+    return psutil.Process().memory_info().rss, free, peak_bytes()
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process has held so far, the GPU's where there is one."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _free_in_group(folder: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return what the control group, such as a container's, leaves free; a very large number without a limit."""
+    try:
+        limit = (folder / "memory.max").read_text().strip()
+        used = int((folder / "memory.current").read_text())
+    except (OSError, ValueError):
+        return sys.maxsize
+    return sys.maxsize if limit == "max" else int(limit) - used

@@ -1,0 +1,110 @@
+"""What is told before training starts, and the refusal where memory is short."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+import submillion
+from conftest import learnable_rows
+from submillion.errors import RunError
+from submillion.recipe import load_recipe
+from submillion.training import forecast as module
+from submillion.training.fit import fit_adapter
+from submillion.training.forecast import forecast
+from submillion.training.prepare import Sources, prepare
+
+QUIET = Console(file=io.StringIO())
+
+
+def told_before(tiny_encoder, tmp_path: Path, tell, **fields):
+    """Train a little, ``tell`` called with the trainer before the first step; return what it returned."""
+    settings = {"num_train_epochs": 2, "rank": 2, "min_rows_to_split": 10_000, **fields}
+    recipe = load_recipe(model=tiny_encoder("bert"), head_init="random", **settings)
+    prepared = prepare(recipe, Sources(learnable_rows(60)), QUIET)
+    told = []
+    model = prepared.build()
+    fit_adapter(
+        model,
+        prepared.plan,
+        prepared.recipe,
+        prepared.train,
+        None,
+        tmp_path,
+        QUIET,
+        before=lambda trainer: told.append(tell(trainer)),
+    )
+    return told[0], model
+
+
+@pytest.mark.parametrize("numerics", ["exact", "fast"])
+def test_it_leaves_everything_as_it_was(tiny_encoder, tmp_path, numerics):
+    def same(trainer) -> None:
+        before = [parameter.clone() for parameter in trainer.model.parameters() if parameter.requires_grad]
+        state = torch.get_rng_state()
+        forecast(trainer, 0.0)
+        assert torch.equal(torch.get_rng_state(), state)
+        after = [parameter for parameter in trainer.model.parameters() if parameter.requires_grad]
+        assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
+        assert all(parameter.grad is None for parameter in trainer.model.parameters())
+
+    _, told = told_before(tiny_encoder, tmp_path / "a", same, numerics=numerics)
+    _, untold = told_before(tiny_encoder, tmp_path / "b", lambda trainer: None, numerics=numerics)
+    for one, other in zip(told.parameters(), untold.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_minutes_grow_with_the_epochs_and_the_share_is_passed_on(tiny_encoder, tmp_path):
+    def both(trainer):
+        once = forecast(trainer, 0.25)
+        trainer.args.num_train_epochs = 200
+        many = forecast(trainer, 0.25)
+        trainer.args.num_train_epochs = 2
+        return once, many
+
+    (once, many), _ = told_before(tiny_encoder, tmp_path, both)
+    assert once.share_cut == 0.25
+    assert 25 * once.minutes < many.minutes < 400 * once.minutes
+    assert once.peak_gb > 0.2
+
+
+def test_kept_bytes_are_those_of_the_longest_batch(tiny_encoder, tmp_path):
+    def grown_and_counted(trainer):
+        return [
+            (module._kept_bytes(trainer, shape), module._count_kept(trainer, shape))
+            for shape in ((16, 48), (8, 64))
+        ]
+
+    figures, _ = told_before(tiny_encoder, tmp_path, grown_and_counted)
+    for grown, counted in figures:
+        assert grown == pytest.approx(counted, rel=0.1)
+
+
+def test_too_little_memory_is_refused_before_the_first_step(tiny_encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_memory", lambda: (0, 1_000_000, 0))
+    with pytest.raises(RunError) as refusal:
+        submillion.train(learnable_rows(60), output=tmp_path / "run", model=tiny_encoder("bert"), quiet=True)
+    assert "GB are free: lower per_device_train_batch_size (now 16) or max_length" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+    assert not list((tmp_path / "run").glob("checkpoints/*"))
+
+
+def test_a_containers_limit_counts(tmp_path):
+    assert module._free_in_group(tmp_path) > 2**60
+    (tmp_path / "memory.current").write_text("1000\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert module._free_in_group(tmp_path) > 2**60
+    (tmp_path / "memory.max").write_text("5000\n")
+    assert module._free_in_group(tmp_path) == 4000
+
+
+def test_a_run_keeps_what_was_told_and_what_was_held(tiny_encoder, tmp_path):
+    record = submillion.train(
+        learnable_rows(60), output=tmp_path / "run", model=tiny_encoder("bert"), quiet=True, rank=2
+    )
+    assert set(record["forecast"]) == {"minutes", "peak_gb"}
+    assert np.isfinite(record["forecast"]["minutes"])
+    assert record["peak_gb"] > 0.2
