@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import unittest.mock
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -131,26 +132,10 @@ def _weights(model: str) -> Path:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Train one side and return its figures."""
-    import torch
-
-    ends: list[float] = []
-    plain_step = torch.optim.AdamW.step
-
-    def timed_step(self: Any, *arguments: Any, **named: Any) -> Any:
-        result = plain_step(self, *arguments, **named)
-        ends.append(time.perf_counter())
-        return result
-
-    torch.optim.AdamW.step = timed_step  # type: ignore[method-assign]
-    n_rows = options.batch_size * (WARM_UP[options.side] + options.steps + 1)
-    with (SHARED / "agnews" / "train_text.csv").open(encoding="utf-8", newline="") as file:
-        table = [(row["text"], row["label"]) for row in csv.DictReader(file)]
-    rows = random.Random(0).sample(table, n_rows)
-    del table
-    train = reference if options.side == "reference" else product
-    with tempfile.TemporaryDirectory() as folder:
-        count_work = train(rows, options, Path(folder))
-    seconds = [after - before for before, after in pairwise(ends)][WARM_UP[options.side] :]
+    n_warm = WARM_UP[options.side]
+    rows = agnews_rows(options.batch_size * (n_warm + options.steps + 1))
+    seconds, count_work = timed(options.side, rows, options)
+    seconds = seconds[n_warm:]
     figures = {
         "rows_per_second": options.batch_size * len(seconds) / sum(seconds),
         "milliseconds_per_step": 1000 * statistics.median(seconds),
@@ -166,6 +151,34 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     }
     figures["share_of_rate"] = figures["gigaflops"] / rate
     return {key: round(value, 4) if isinstance(value, float) else value for key, value in figures.items()}
+
+
+def agnews_rows(n_rows: int) -> list[tuple[str, str]]:
+    """Return the same random AG News train rows each time."""
+    with (SHARED / "agnews" / "train_text.csv").open(encoding="utf-8", newline="") as file:
+        table = [(row["text"], row["label"]) for row in csv.DictReader(file)]
+    return random.Random(0).sample(table, n_rows)
+
+
+def timed(side: str, rows: list[tuple[str, str]], options: argparse.Namespace) -> tuple[list[float], Any]:
+    """Train one epoch; return the seconds from each optimizer step to the next, and what counts the work."""
+    import torch
+
+    ends: list[float] = []
+    plain_step = torch.optim.AdamW.step
+
+    def timed_step(self: Any, *arguments: Any, **named: Any) -> Any:
+        result = plain_step(self, *arguments, **named)
+        ends.append(time.perf_counter())
+        return result
+
+    train = reference if side == "reference" else product
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        unittest.mock.patch.object(torch.optim.AdamW, "step", timed_step),
+    ):
+        count_work = train(rows, options, Path(folder))
+    return [after - before for before, after in pairwise(ends)], count_work
 
 
 def _peak_gb() -> float:

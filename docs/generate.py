@@ -1,4 +1,4 @@
-"""Write the reference of commands and recipe keys from the code, or check that what stands is up to date.
+"""Write the reference of commands, recipe keys and speed-ups from the code, or check that what stands is up to date.
 
 python docs/generate.py           write docs/reference/*.md
 python docs/generate.py --check   exit 1 where a page differs from the code
@@ -11,8 +11,10 @@ from pathlib import Path
 
 import click
 
+from submillion.budget.families import FAMILIES
 from submillion.cli.main import COMMANDS, cli
 from submillion.recipe import Recipe, recipe_names
+from submillion.speedups import SPEEDUPS
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -64,6 +66,28 @@ def recipe_page() -> str:
     return "\n".join(lines)
 
 
+def speed_page() -> str:
+    """Return a table of the speed-ups, and of which family each serves."""
+    families = sorted(FAMILIES)
+    lines = [
+        "# Speed-ups",
+        "",
+        "Generated from the code by `make docs`. `speedups` in a recipe's `training` section (or `--speedups`) takes `all`,",
+        "`none`, or names of this table, so that it can be seen what each brings; `python benchmarks/speed.py --without NAME`",
+        "measures it. Where a family has no piece, the plain transformers and PEFT code runs in its place.",
+        "",
+        f"| name | what it does | where | {' | '.join(families)} |",
+        f"|---|---|---|{'---|' * len(families)}",
+    ]
+    for name, speedup in SPEEDUPS.items():
+        served = [
+            "yes" if speedup.serves == "any" or FAMILIES[family].has_fast_block else "plain"
+            for family in families
+        ]
+        lines.append(f"| `{name}` | {speedup.what} | `submillion.{speedup.where}` | {' | '.join(served)} |")
+    return "\n".join([*lines, ""])
+
+
 def _values(annotation: object) -> str:
     """Return an annotation in words."""
     alternatives = [a for a in typing.get_args(annotation) if a is not type(None)] or [annotation]
@@ -88,7 +112,7 @@ def _default(value: object) -> str:
 
 def main() -> int:
     """Write the pages, or compare them."""
-    pages = {"commands.md": commands_page(), "recipe.md": recipe_page()}
+    pages = {"commands.md": commands_page(), "recipe.md": recipe_page(), "speed.md": speed_page()}
     outdated = []
     for name, text in pages.items():
         path = REFERENCE / name

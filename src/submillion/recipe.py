@@ -143,7 +143,8 @@ class TrainingConfig(Section):
         "in int8, an approximation. Default: fast where the device has bf16 and base_dropout is 0, else exact.",
     )
     speedups: str | tuple[str, ...] = Field(
-        "all", description="Pieces of the fast path that are on: all, none, or names from the page on speed."
+        "all",
+        description="Pieces of the fast path that are on: all, none, or names from docs/reference/speed.md.",
     )
     fp16: bool = Field(False, description="Mixed precision on a GPU; without one fp32 is used, and said.")
     metric_for_best_model: Literal["accuracy", "macro_f1"] = Field(

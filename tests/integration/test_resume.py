@@ -75,8 +75,13 @@ def uninterrupted(tmp_path_factory, tiny_encoder):
 
 @pytest.mark.parametrize("where", ["epoch", "checkpoint"])
 def test_killed_process_resumes_to_the_same_adapter(uninterrupted, where):
+    """Killed inside an epoch in the fast numerics, with dropout from the shared pool; inside a write in the exact ones."""
     folder, arguments, record = uninterrupted
-    run = folder / where
+    run, whole = folder / where, folder / "whole"
+    if where == "epoch":
+        arguments = arguments | {"numerics": "fast", "base_dropout": 0.0, "lora_dropout": 0.2}
+        whole = folder / "whole-fast"
+        record = submillion.train(output=whole, **arguments)
     told = json.dumps(arguments | {"output": str(run)})
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, where, told], capture_output=True, text=True, timeout=300, cwd=ROOT
@@ -93,7 +98,7 @@ def test_killed_process_resumes_to_the_same_adapter(uninterrupted, where):
 
     resumed = submillion.train(output=run, resume=True, **arguments)
     assert resumed["status"] == "finished"
-    assert sha256s(run) == sha256s(folder / "whole")
+    assert sha256s(run) == sha256s(whole)
     assert resumed["figures"] == record["figures"]
     assert resumed["best_epoch"] == record["best_epoch"]
     steps = [json.loads(line)["step"] for line in (run / "history.jsonl").read_text().splitlines()]
@@ -114,7 +119,20 @@ def test_resume_refuses_another_recipe_or_other_rows(uninterrupted, tmp_path):
     other = write_csv(tmp_path / "other.csv", learnable_rows(100, seed=9))
     with pytest.raises(RunError, match=r"was begun on other rows than"):
         submillion.train(output=run, resume=True, **arguments | {"train": other})
+    with pytest.raises(RunError, match=r"was begun with another .*training\.numerics"):
+        submillion.train(output=run, resume=True, **arguments | {"numerics": "fast", "base_dropout": 0.0})
     with pytest.raises(RunError, match="is finished: there is nothing to resume"):
         submillion.train(output=folder / "whole", resume=True, **arguments)
     with pytest.raises(RunError, match=r"already holds a run \(status: finished\)"):
         submillion.train(output=folder / "whole", **arguments)
+
+
+def test_resume_keeps_the_numerics_where_the_machine_would_choose_others(tiny_encoder, tmp_path, monkeypatch):
+    arguments = {"train": learnable_rows(60), "model": tiny_encoder("bert"), "quiet": True, "rank": 2}
+    run = tmp_path / "run"
+    first = submillion.train(output=run, numerics="fast", **arguments)
+    assert first["with"]["numerics"] == "fast"
+    (run / "run.json").write_text(json.dumps(first | {"status": "running"}))
+    monkeypatch.setattr("submillion.model.device.has_bf16", lambda: False)
+    resumed = submillion.train(output=run, resume=True, **arguments)
+    assert resumed["recipe"]["training"]["numerics"] == "fast"

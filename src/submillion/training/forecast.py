@@ -10,7 +10,7 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,15 +85,14 @@ def forecast(trainer: BudgetTrainer, share_cut: float) -> Forecast:
     Raises:
         RunError: If more memory is needed than is free; it says what to lower.
     """
-    steps = _steps(trainer)
+    steps, epochs = _steps(trainer), float(trainer.args.num_train_epochs)
     with _undone(trainer):
         peak = _peak_bytes(trainer, steps)
-        seconds_of = _seconds_of(trainer, {shape for step in steps for shape in step})
-    seconds = sum(seconds_of(shape) for step in steps for shape in step)
-    seconds += _LOOP_SECONDS * len(steps) / trainer.args.gradient_accumulation_steps
+        seconds = _training_seconds(trainer, [shape for step in steps for shape in step], epochs)
+    seconds += epochs * _LOOP_SECONDS * len(steps) / trainer.args.gradient_accumulation_steps
     if trainer.validation is not None:
-        seconds += _scoring_seconds(trainer, trainer.validation)
-    return Forecast(float(trainer.args.num_train_epochs) * seconds / 60, peak / 1e9, share_cut)
+        seconds += epochs * _scoring_seconds(trainer, trainer.validation)
+    return Forecast(seconds / 60, peak / 1e9, share_cut)
 
 
 def _steps(trainer: BudgetTrainer) -> list[list[Shape]]:
@@ -135,21 +134,24 @@ def _forward(trainer: BudgetTrainer, shape: Shape) -> torch.Tensor:
     return loss
 
 
-def _seconds_of(trainer: BudgetTrainer, shapes: set[Shape]) -> Callable[[Shape], float]:
-    """Measure three shapes, short, middle and long, and return the seconds of any by its tokens."""
-    ordered = sorted(shapes, key=math.prod)
-    chosen = sorted({ordered[0], ordered[len(ordered) // 2], ordered[-1]}, key=math.prod)
-    measured = [_seconds(trainer, shape) for shape in chosen]
-    tokens = [math.prod(shape) for shape in chosen]
+def _training_seconds(trainer: BudgetTrainer, shapes: Sequence[Shape], epochs: float) -> float:
+    """Return the seconds that slices of these shapes take in so many epochs.
 
-    def seconds_of(shape: Shape) -> float:
-        return float(np.interp(math.prod(shape), tokens, measured))
+    Three shapes are measured, short, middle and long; the others lie between by their tokens. What a shape takes the
+    first time that it is met, beyond later times, is counted once a shape.
+    """
+    ordered = sorted(set(shapes), key=math.prod)
+    chosen = {math.prod(shape): shape for shape in (ordered[0], ordered[len(ordered) // 2], ordered[-1])}
+    measured = [_seconds(trainer, shape) for _, shape in sorted(chosen.items())]
+    later = np.interp(
+        [math.prod(shape) for shape in shapes], sorted(chosen), [seconds for _, seconds in measured]
+    )
+    first = np.mean([max(0.0, once - seconds) for once, seconds in measured]) * len(ordered)
+    return float(epochs * later.sum() + first)
 
-    return seconds_of
 
-
-def _seconds(trainer: BudgetTrainer, shape: Shape) -> float:
-    """Return the seconds of one shape's forward and backward pass, once it has been met."""
+def _seconds(trainer: BudgetTrainer, shape: Shape) -> tuple[float, float]:
+    """Return the seconds of one shape's forward and backward pass, the first time and later."""
     times = []
     for _ in range(4):
         started = time.perf_counter()
@@ -157,9 +159,9 @@ def _seconds(trainer: BudgetTrainer, shape: Shape) -> float:
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         times.append(time.perf_counter() - started)
-        if times[0] > 3:  # the first pass builds what the shape needs, which is little beside this
+        if times[0] > 3:  # what the first time takes more is little beside this
             break
-    return float(np.mean(times[1:] or times))
+    return times[0], float(np.mean(times[1:] or times))
 
 
 def _scoring_seconds(trainer: BudgetTrainer, rows: Sequence[Sequence[int]]) -> float:

@@ -52,6 +52,9 @@ def train_run(
     folder = RunFolder(output)
     started = time.monotonic()
     earlier = _check_output(folder, resume)
+    if earlier is not None and recipe.training.numerics is None:
+        kept = recipe.training.model_copy(update={"numerics": earlier["with"]["numerics"]})
+        recipe = recipe.model_copy(update={"training": kept})
     prepared = prepare(recipe, sources, console)
     if earlier is None:
         folder.start(**_first_record(prepared, sources))
