@@ -51,10 +51,8 @@ class FastBlock(nn.Module):
         self._draws_masks = draws_masks
         self._output_dtype = output_dtype
         self.first_token_only = first_token_only
-        heads = self.attention.self
-        query, key, value = heads.query, heads.key, heads.value
-        others = [self.attention.output.dense, self.intermediate.dense, self.output.dense]
-        self._layers = [query, key, value, *others]
+        self._layers = block_layers(block)
+        query, key, value, *others = self._layers
         if first_token_only:
             projections = [[query], [key, value]]
         else:
@@ -144,6 +142,12 @@ class FastBlock(nn.Module):
 
     def _add_norm(self, x: torch.Tensor, residual: torch.Tensor, norm: nn.LayerNorm) -> torch.Tensor:
         return add_norm(x, residual, norm) if "fused_norm" in self._pieces else norm(x + residual)
+
+
+def block_layers(block: Any) -> list[nn.Module]:
+    """Return a block's query, key, value, attention output and two feed-forward layers."""
+    heads, attended = block.attention.self, block.attention.output.dense
+    return [heads.query, heads.key, heads.value, attended, block.intermediate.dense, block.output.dense]
 
 
 def _side_by_side(columns: list[torch.Tensor]) -> torch.Tensor:

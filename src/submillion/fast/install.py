@@ -9,7 +9,8 @@ from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from submillion.budget.families import FAMILIES
-from submillion.fast.block import FastBlock
+from submillion.fast.adapted import is_served
+from submillion.fast.block import FastBlock, block_layers
 from submillion.fast.dropout import MaskPool
 from submillion.fast.features import can_pack
 from submillion.speedups import SPEEDUPS
@@ -39,6 +40,8 @@ def install(bare_encoder: Any, pieces: frozenset[str], numerics: str, *, first_t
     is_packed = numerics == "fast" and "packed" in pieces and can_pack() and bare_encoder.device.type == "cpu"
     form = "int8" if numerics == "int8" else "packed" if is_packed else "plain"
     for index, block in enumerate(blocks):
+        if not all(is_served(layer) for layer in block_layers(block)):
+            continue  # an adapter of another kind, such as IA3: the stock block runs it
         is_last = index == len(blocks) - 1
         blocks[index] = FastBlock(
             block,

@@ -46,7 +46,6 @@ def lora_product(
         x: `[tokens, d_in]`, in the dtype of the frozen matrix.
         product: The frozen matrix.
         parts: The updates; their ``a`` and ``b`` may be of a wider dtype, as fp32 masters of a bf16 product.
-
         of_gelu: Take the exact GELU of ``x`` for ``x``; it is made again in the backward pass, not kept, and is the
             widest tensor of a block.
 

@@ -6,7 +6,9 @@ from functools import cache
 
 import pytest
 import torch
+from peft import IA3Config, get_peft_model
 from torch import nn
+from transformers import AutoModel
 
 from submillion.budget import FAMILIES, METHODS, make_plan
 from submillion.fast.block import FastBlock
@@ -414,3 +416,14 @@ def test_unpacked_blocks_give_their_layers_weights_back(stock):
     true = exact.state_dict()
     for name, value in fast.state_dict().items():
         assert torch.equal(value, true[name].to(value.dtype)), name
+
+
+def test_an_adapter_of_another_kind_is_left_to_the_stock_blocks(tiny_encoder):
+    base = AutoModel.from_pretrained(tiny_encoder("bert"))
+    config = IA3Config(target_modules=["key", "output.dense"], feedforward_modules=["output.dense"])
+    model = get_peft_model(base, config).eval()
+    input_ids = torch.tensor([[2, 5, 6, 3], [2, 7, 3, 0]])
+    before = model(input_ids, attention_mask=(input_ids > 0).long()).last_hidden_state
+    install(base, frozenset(SPEEDUPS), "exact", first_token_only=False)
+    after = model(input_ids, attention_mask=(input_ids > 0).long()).last_hidden_state
+    assert torch.equal(before, after)
