@@ -3,8 +3,9 @@
     python benchmarks/predict_speed.py               a few minutes on 2 cores
 
 One adapter (all-MiniLM-L6-v2, first token, 2,000 AG News rows, one epoch, the default numerics), 6,000 other train rows:
-here by `submillion.load(run).predict`, there by `pipeline("text-classification")` on the merged fp32 model. Three rounds,
-the sides in turn, medians; the share of equal labels. Reads ../shared/agnews; the test split is not read.
+here by `submillion.load(run).predict`, there by `pipeline("text-classification")` on the merged fp32 model and the run's
+own tokenizer, which cuts texts where training did. Three rounds, the sides in turn, medians; the share of equal
+labels. Reads ../shared/agnews; the test split is not read.
 """
 
 import statistics

@@ -105,17 +105,25 @@ def train(
     return folder.finish(asked.training.keep_checkpoints)
 
 
-def load(path: str | Path, *, encoder: str | None = None, label_names: Sequence[str] | None = None) -> Any:
+def load(
+    path: str | Path,
+    *,
+    encoder: str | None = None,
+    label_names: Sequence[str] | None = None,
+    using: str = "recommended",
+) -> Any:
     """Load a finished run, or any PEFT adapter of a text classifier; returns what has `predict` and `predict_proba`.
 
     Args:
         path: A run folder, or a folder with `adapter_config.json`.
         encoder: The base's folder or hub id where it now lies elsewhere.
         label_names: For an adapter that carries none; default: "0", "1", ...
+        using: What answers: adapter, tfidf_svm, probe_mean, probe_first; recommended: what the run's
+            cross-validation found most accurate, the adapter where there was none.
     """
     from submillion.prediction import load_predictor
 
-    return load_predictor(path, encoder=encoder, label_names=label_names)
+    return load_predictor(path, encoder=encoder, label_names=label_names, using=using)
 
 
 def predict(
@@ -127,6 +135,7 @@ def predict(
     label_names: Sequence[str] | None = None,
     format: str | None = None,
     text_columns: Sequence[str] | None = None,
+    using: str = "recommended",
 ) -> list[str] | int:
     """Label texts, or the rows of a file.
 
@@ -139,6 +148,7 @@ def predict(
         label_names: For an adapter that carries none; default: "0", "1", ...
         format: How ``output`` is written: csv, jsonl, parquet or submission; default: by its ending, else csv.
         text_columns: Where the text stands; default: where it stood in training, else by its usual names.
+        using: What answers; see `load`.
 
     Raises:
         ConfigError: If there is a format without an output.
@@ -147,7 +157,7 @@ def predict(
 
     if format is not None and output is None:
         raise ConfigError(f"format={format!r} needs output: name the file to write, or leave format out")
-    predictor = load(run, encoder=encoder, label_names=label_names)
+    predictor = load(run, encoder=encoder, label_names=label_names, using=using)
     if output is not None:
         written: int = predictor.predict_file(data, output, format=format, text_columns=text_columns)
         return written

@@ -32,12 +32,13 @@ class Majority:
     """The most frequent label of the fitted rows, the lowest of several."""
 
     label: int
+    n_labels: int
     fit_seconds: float
     name: str = "majority"
 
-    def predict(self, texts: Sequence[str], embeddings: Mapping[str, Array]) -> Array:
-        """Return the label once for each text, `[n]` int64."""
-        return np.full(len(texts), self.label, dtype=np.int64)
+    def scores(self, texts: Sequence[str], embeddings: Mapping[str, Array]) -> Array:
+        """Return 1 for the label and 0 for the others, once for each text, `[n, n_labels]`."""
+        return np.tile(np.eye(self.n_labels, dtype=np.float32)[self.label], (len(texts), 1))
 
     def to_json(self) -> dict[str, Any]:
         """Return what is kept beside the weights."""
@@ -65,13 +66,13 @@ class TfidfSvm:
     fit_seconds: float
     name: str = "tfidf_svm"
 
-    def predict(self, texts: Sequence[str], embeddings: Mapping[str, Array]) -> Array:
-        """Return the label of each text, `[n]` int64."""
+    def scores(self, texts: Sequence[str], embeddings: Mapping[str, Array]) -> Array:
+        """Return the distances to the SVM's planes, `[n, n_labels]`."""
         if not self.terms:
-            return self.linear.predict(np.zeros((len(texts), 0), dtype=np.float32))
+            return self.linear.scores(np.zeros((len(texts), 0), dtype=np.float32))
         vectorizer = _vectorizer(self.min_df, {term: column for column, term in enumerate(self.terms)})
         vectorizer.idf_ = self.idf
-        return self.linear.predict(vectorizer.transform(texts))
+        return self.linear.scores(vectorizer.transform(texts))
 
     def to_json(self) -> dict[str, Any]:
         """Return what is kept beside the weights."""
@@ -98,14 +99,18 @@ class Baselines:
     def __getitem__(self, name: str) -> Any:
         return self.members[name]
 
-    def predict(self, texts: Sequence[str], embeddings: Mapping[str, Array]) -> dict[str, Array]:
-        """Return each baseline's labels for these rows, name -> `[n]` int64.
+    def scores(self, texts: Sequence[str], embeddings: Mapping[str, Array]) -> dict[str, Array]:
+        """Return each baseline's scores for these rows, name -> `[n, n_labels]`, the largest for its label.
 
         Args:
             texts: The rows' texts.
             embeddings: The same rows' frozen embeddings: ``mean`` and ``first``, `[n, d]` each.
         """
-        return {name: member.predict(texts, embeddings) for name, member in self.members.items()}
+        return {name: member.scores(texts, embeddings) for name, member in self.members.items()}
+
+    def predict(self, texts: Sequence[str], embeddings: Mapping[str, Array]) -> dict[str, Array]:
+        """Return each baseline's labels for these rows, name -> `[n]` int64."""
+        return {name: scores.argmax(axis=1) for name, scores in self.scores(texts, embeddings).items()}
 
     def to_json(self) -> dict[str, Any]:
         """Return what was fitted, with what and how long it took, for ``run.json``."""
@@ -137,7 +142,7 @@ def fit_baselines(
     if len(lengths) != 1 or not len(labels):
         raise ValueError(f"texts, labels and embeddings have {sorted(lengths)} rows: need one length >= 1")
     members: list[Baseline] = [
-        fit_majority(labels),
+        fit_majority(labels, n_labels),
         fit_tfidf_svm(texts, labels, n_labels, seed),
         fit_probe(embeddings["mean"], labels, n_labels, seed, "unit", pooling="mean", name="probe_mean"),
         fit_probe(embeddings["first"], labels, n_labels, seed, "standard", name="probe_first"),
@@ -145,15 +150,15 @@ def fit_baselines(
     return Baselines({member.name: member for member in members}, n_labels, len(labels))
 
 
-def fit_majority(labels: Array) -> Majority:
+def fit_majority(labels: Array, n_labels: int) -> Majority:
     """Return the most frequent label, the lowest of several.
 
-    >>> fit_majority(np.array([2, 1, 1, 2])).label
+    >>> fit_majority(np.array([2, 1, 1, 2]), 3).label
     1
     """
     started = time.perf_counter()
     label = int(np.bincount(labels).argmax())
-    return Majority(label, seconds_since(started))
+    return Majority(label, n_labels, seconds_since(started))
 
 
 def fit_tfidf_svm(texts: Sequence[str], labels: Array, n_labels: int, seed: int) -> TfidfSvm:
@@ -221,7 +226,10 @@ def load_baselines(folder: Path) -> Baselines:
                     "or train again"
                 )
         tensors, terms = load_file(folder / _WEIGHTS), read_json(folder / _TERMS)
-        members = {name: _member(name, kept, terms, tensors) for name, kept in index["members"].items()}
+        members = {
+            name: _member(name, kept, index["n_labels"], terms, tensors)
+            for name, kept in index["members"].items()
+        }
         return Baselines(members, index["n_labels"], index["n_rows"], index["sklearn_version"])
     except (KeyError, TypeError, AttributeError) as error:
         raise RunError(
@@ -229,10 +237,12 @@ def load_baselines(folder: Path) -> Baselines:
         ) from None
 
 
-def _member(name: str, kept: dict[str, Any], terms: list[str], tensors: Mapping[str, Array]) -> Baseline:
+def _member(
+    name: str, kept: dict[str, Any], n_labels: int, terms: list[str], tensors: Mapping[str, Array]
+) -> Baseline:
     """Rebuild one baseline from its line of the index and the tensors."""
     if name == "majority":
-        return Majority(kept["label"], kept["fit_seconds"])
+        return Majority(kept["label"], n_labels, kept["fit_seconds"])
     linear = Linear(*(tensors[f"{name}.{part}"] for part in ("weight", "bias", "fitted")))
     if name == "tfidf_svm":
         kept = {key: value for key, value in kept.items() if key != "n_terms"}

@@ -45,17 +45,15 @@ class Linear:
     fitted: Array
 
     def scores(self, features: Any) -> Array:
-        """Return `[n, n_labels]` float32 for dense or sparse features `[n, d]`."""
-        return np.asarray(features @ self.weight.T) + self.bias
-
-    def predict(self, features: Any) -> Array:
-        """Return the best label of each row, `[n]` int64.
+        """Return `[n, n_labels]` float32 for dense or sparse features `[n, d]`; a label without rows has -inf.
 
         >>> linear = Linear(np.array([[1.0], [0.0], [-1.0]]), np.array([0.0, 9.0, 0.0]), np.array([0, 2]))
-        >>> linear.predict(np.array([[3.0], [-3.0]])).tolist()
-        [0, 2]
+        >>> linear.scores(np.array([[3.0], [-3.0]])).tolist()
+        [[3.0, -inf, -3.0], [-3.0, -inf, 3.0]]
         """
-        return np.asarray(self.fitted[self.scores(features)[:, self.fitted].argmax(axis=1)], dtype=np.int64)
+        scores = np.asarray(features @ self.weight.T) + self.bias
+        scores[:, np.setdiff1d(np.arange(len(self.bias)), self.fitted)] = -np.inf
+        return scores
 
 
 @dataclass(frozen=True)
@@ -83,9 +81,9 @@ class Probe:
     pooling: str = "first"
     name: str = "probe"
 
-    def predict(self, texts: Sequence[str], embeddings: Mapping[str, Array]) -> Array:
-        """Return the label of each row of ``embeddings[pooling]`` `[n, d]`, `[n]` int64."""
-        return self.linear.predict(_scaled(embeddings[self.pooling], self.scaling))
+    def scores(self, texts: Sequence[str], embeddings: Mapping[str, Array]) -> Array:
+        """Return `[n, n_labels]` for each row of ``embeddings[pooling]`` `[n, d]`."""
+        return self.linear.scores(_scaled(embeddings[self.pooling], self.scaling))
 
     def head_weights(self) -> tuple[Array, Array]:
         """Return weight `[n_labels, d]` and bias `[n_labels]`, float32, of a head that says what the probe says.

@@ -14,9 +14,10 @@ from datasets import ClassLabel, Dataset, Features, Value
 
 import submillion
 from conftest import learnable_rows, write_csv
-from submillion import encoders, prediction
+from submillion import encoders
 from submillion.cli.main import main
 from submillion.errors import ConfigError, DataError, RunError
+from submillion.prediction import predictor as prediction
 from submillion.recipe import DEFAULT_MODEL
 
 NAMES = ["trade", "sport", "space"]

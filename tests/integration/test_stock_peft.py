@@ -118,6 +118,15 @@ def test_readme_lines_give_the_same_logits_without_this_package(runs, answers, c
     np.testing.assert_allclose(ours, merged, rtol=0, atol=1e-4)
 
 
+def test_the_saved_tokenizer_cuts_where_training_did(runs):
+    run = runs[next(iter(CASES))]
+    cut = json.loads((run / "run.json").read_text())["data"]["max_length"]
+    from transformers import AutoTokenizer
+
+    stock = AutoTokenizer.from_pretrained(run / "adapter")
+    assert len(stock("word " * 500, truncation=True)["input_ids"]) == cut < 500
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_training_moved_every_adapter_matrix(runs, case):
     """Equal logits would also come from an adapter that was never trained or never loaded."""
@@ -150,7 +159,7 @@ def test_frozen_head_layer_is_saved_and_did_not_move(runs, tiny_encoder, family)
     torch.manual_seed(2)
     second = submillion.load(run)
     assert np.array_equal(first.scores(TEXTS).logits, second.scores(TEXTS).logits)
-    loaded = dict(first._saved.model.encoder.named_parameters())
+    loaded = dict(first.answering.saved.model.encoder.named_parameters())
     (name,) = [
         name
         for name in loaded

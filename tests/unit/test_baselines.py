@@ -73,7 +73,9 @@ def test_tfidf_svm_predicts_as_scikit_learn_does(n_labels: int) -> None:
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32)
     expected = LinearSVC(random_state=0).fit(vectorizer.fit_transform(texts), labels)
     ours = fit_tfidf_svm(texts, labels, n_labels, seed=0)
-    assert ours.predict(new, {}).tolist() == expected.predict(vectorizer.transform(new)).tolist()
+    assert (
+        ours.scores(new, {}).argmax(axis=1).tolist() == expected.predict(vectorizer.transform(new)).tolist()
+    )
 
 
 @pytest.mark.parametrize("n_labels", [2, 4])
@@ -86,7 +88,10 @@ def test_head_weights_of_the_mean_are_the_probe_s_probabilities(n_labels: int) -
     assert bias.shape == (n_labels,)
     expected = LogisticRegression(C=probe.c, max_iter=10_000).fit(unit, labels).predict_proba(unit)
     assert softmax(unit @ weight.T + bias) == pytest.approx(expected, abs=1e-3)
-    assert probe.predict([], embeddings).tolist() == (unit @ weight.T + bias).argmax(axis=1).tolist()
+    assert (
+        probe.scores([], embeddings).argmax(axis=1).tolist()
+        == (unit @ weight.T + bias).argmax(axis=1).tolist()
+    )
 
 
 def test_head_weights_of_a_standardised_probe_take_raw_features() -> None:
@@ -95,7 +100,7 @@ def test_head_weights_of_a_standardised_probe_take_raw_features() -> None:
     weight, bias = probe.head_weights()
     scores = embeddings["first"] @ weight.T + bias
     assert np.isfinite(scores).all()
-    assert probe.predict([], embeddings).tolist() == scores.argmax(axis=1).tolist()
+    assert probe.scores([], embeddings).argmax(axis=1).tolist() == scores.argmax(axis=1).tolist()
     assert not weight[:, 4].any()  # the constant column
 
 
@@ -135,7 +140,7 @@ def test_texts_without_a_word(tmp_path: Path) -> None:
     _, _, embeddings = rows(5, 2)
     baselines = fit_baselines(["?", "!", "-", "", "a"], np.array([0, 1, 1, 1, 0]), 2, embeddings, seed=0)
     save_baselines(baselines, tmp_path)
-    assert load_baselines(tmp_path)["tfidf_svm"].predict(["grain", ""], {}).tolist() == [1, 1]
+    assert load_baselines(tmp_path)["tfidf_svm"].scores(["grain", ""], {}).argmax(axis=1).tolist() == [1, 1]
 
 
 def test_c_is_chosen_on_a_bounded_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +156,7 @@ def test_rare_terms_are_left_out_of_many_rows(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_majority_takes_the_lowest_of_several() -> None:
-    assert fit_majority(np.array([3, 1, 3, 1])).predict(["a", "b"], {}).tolist() == [1, 1]
+    assert fit_majority(np.array([3, 1, 3, 1]), 4).scores(["a", "b"], {}).argmax(axis=1).tolist() == [1, 1]
 
 
 def test_unequal_lengths() -> None:

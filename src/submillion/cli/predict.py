@@ -10,7 +10,8 @@ from submillion.cli.options import CommaList
     epilog="Examples:\n\n\b\n"
     '  submillion predict runs/first --text "Stocks fell on Monday"\n'
     "  submillion predict runs/first --input new.csv --output labels.csv\n"
-    "  submillion predict runs/first --input hidden.pkl --output submission.csv --format submission",
+    "  submillion predict runs/first --input hidden.pkl --output submission.csv --format submission\n"
+    "  submillion predict runs/few --input new.csv --output labels.csv --using adapter",
 )
 @click.argument("run")
 @click.option("--input", "source", help="Rows to label.")
@@ -27,6 +28,14 @@ from submillion.cli.options import CommaList
 @click.option(
     "--label-names", type=CommaList(), help="For an adapter that carries none: its labels, in order."
 )
+@click.option(
+    "--using",
+    type=click.Choice(["recommended", "adapter", "tfidf_svm", "probe_mean", "probe_first"]),
+    default="recommended",
+    show_default=True,
+    help="What answers. recommended: what the run's cross-validation (train --cv 5) found most accurate; the adapter "
+    "where there was none.",
+)
 @click.option("--json", "as_json", is_flag=True, help="With --text: print JSON.")
 def command(
     run: str,
@@ -37,6 +46,7 @@ def command(
     text_columns: tuple[str, ...] | None,
     encoder: str | None,
     label_names: tuple[str, ...] | None,
+    using: str,
     as_json: bool,
 ) -> None:
     """Label rows of a file, or texts given here.
@@ -55,8 +65,13 @@ def command(
     from submillion.cli import show
     from submillion.prediction import load_predictor
 
-    predictor = load_predictor(run, encoder=encoder, label_names=label_names)
+    def note(sentence: str) -> None:
+        click.secho(f"note: {sentence}", dim=True, err=True)
+
+    predictor = load_predictor(run, encoder=encoder, label_names=label_names, using=using)
     if text:
+        if predictor.sentence:
+            note(predictor.sentence)
         show.result(predictor.answers(text), as_json, show.answers)
         return
     n_rows = predictor.predict_file(
@@ -64,6 +79,6 @@ def command(
         str(output),
         format=format_,
         text_columns=text_columns,
-        note=lambda sentence: click.secho(f"note: {sentence}", dim=True, err=True),
+        note=note,
     )
     click.echo(f"{n_rows:,} rows labelled -> {output}")

@@ -152,6 +152,12 @@ def _cross_validation(console: Console, figures: dict[str, Any]) -> None:
         console, f"cross-validation: {figures['folds']} folds over {figures['n']:,} train rows", table
     )
     _verdicts(console, figures)
+    if recommended := figures.get("recommended"):
+        console.print(
+            f"recommended, and what `submillion predict` uses: {recommended['name']}",
+            style="bold",
+            soft_wrap=True,
+        )
 
 
 def report(figures: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from submillion.data.read import columns_present
 from submillion.errors import DataError
 from submillion.evaluation.labelled import evaluate_labelled
 from submillion.evaluation.plots import plot_confusion
-from submillion.prediction import load_predictor
+from submillion.prediction import load_adapter
 from submillion.run import RunFolder, read_json, write_json
 from submillion.scoring import write_scores
 from submillion.statistics import compare
@@ -63,8 +63,7 @@ def evaluate_run(
     report |= _note_read(
         folder, record, rows, "evaluate" if against is None else f"evaluate against {against}"
     )
-    predictor = load_predictor(run, encoder=encoder)
-    scores, embeddings = predictor.scores_and_embeddings(rows.texts)
+    scores, embeddings = load_adapter(run, encoder=encoder).scores_and_embeddings(rows.texts)
     predictions = load_baselines(folder.baselines).predict(rows.texts, embeddings)
     margin = record["recipe"]["evaluation"]["margin"] / 100
     names = record["data"]["label_names"]
@@ -72,11 +71,16 @@ def evaluate_run(
         labels, scores.logits, names, predictions, margin=margin, seed=record["recipe"]["seed"]
     )
     report |= labelled.to_json()
-    report["notes"] = [*labelled.notes, *rows.notes, *_warn_of_rows_seen(folder, report["split"], rows)]
+    report["notes"] = [
+        *labelled.notes,
+        *rows.notes,
+        *_warn_of_rows_seen(folder, report["split"], rows),
+        *_who_answers(record),
+    ]
     if against is not None and other is not None:
         _note_read(RunFolder(against), other, other_rows, f"compared by evaluate with {run}")
         shares_base = encoder is not None and other["encoder"] == record["encoder"]
-        theirs = load_predictor(against, encoder=encoder if shares_base else None).scores(other_rows.texts)
+        theirs = load_adapter(against, encoder=encoder if shares_base else None).scores(other_rows.texts)
         verdict = compare(
             scores.predictions == labels,
             theirs.predictions == other_labels,
@@ -120,6 +124,14 @@ def _encoded(rows: RawRows, record: dict[str, Any]) -> np.ndarray:
         source=rows.source,
         row_numbers=rows.row_numbers,
     ).codes
+
+
+def _who_answers(record: dict[str, Any]) -> list[str]:
+    """Say whose row to look at, where `predict` does not use the adapter."""
+    recommended = (record["cross_validation"] or {}).get("recommended")
+    if recommended is None or recommended["name"] == "adapter":
+        return []
+    return [f"`predict` answers by {recommended['name']}: {recommended['reason']}"]
 
 
 def _warn_of_rows_seen(folder: RunFolder, split: str | None, rows: RawRows) -> list[str]:

@@ -68,7 +68,7 @@ def save_adapter(
     if model.head is not None:
         tensors = {name: value.detach().contiguous() for name, value in model.head.state_dict().items()}
         save_file(tensors, partial / HEAD, metadata={"format": "pt"})
-    tokenizer.save_pretrained(str(partial))
+    _save_tokenizer(tokenizer, partial, max_length)
     write_json(
         partial / NAMES,
         {
@@ -86,6 +86,16 @@ def save_adapter(
         settle(file)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(partial, folder)
+
+
+def _save_tokenizer(tokenizer: Any, folder: Path, max_length: int) -> None:
+    """Write the tokenizer so that whoever loads it cuts texts where training did."""
+    limit = tokenizer.model_max_length
+    tokenizer.model_max_length = max_length
+    try:
+        tokenizer.save_pretrained(str(folder))
+    finally:
+        tokenizer.model_max_length = limit
 
 
 def adapter_readme(

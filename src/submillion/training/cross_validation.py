@@ -1,4 +1,7 @@
-"""Adapter against baselines where no rows can be spared: every row scored by a model that did not see it."""
+"""Adapter against baselines where no rows can be spared: every row scored by a model that did not see it.
+
+What it recommends, `predict` uses: the most accurate of the adapter, the probes and TF-IDF, the cheapest of equals.
+"""
 
 import tempfile
 import time
@@ -13,9 +16,13 @@ from submillion.baselines import fit_baselines
 from submillion.data.duplicates import text_hashes
 from submillion.scoring import embed_frozen, score
 from submillion.statistics import compare, wilson_interval
+from submillion.temperature import fit_temperatures
 from submillion.training.fit import Labelled, fit_adapter
 from submillion.training.prepare import Prepared
 from submillion.training.start import start_from_probe
+
+CHEAPEST_FIRST = ("tfidf_svm", "probe_mean", "probe_first", "adapter")
+"""What may be recommended: TF-IDF needs no encoder, a probe no adapter."""
 
 
 def cross_validate(prepared: Prepared, folds: int, console: Console) -> dict[str, Any]:
@@ -26,8 +33,7 @@ def cross_validate(prepared: Prepared, folds: int, console: Console) -> dict[str
         folds: How many parts; each costs one training.
         console: Where the cost is said and progress shown.
     """
-    recipe, splits = prepared.recipe, prepared.splits
-    train = prepared.train
+    recipe, splits, train = prepared.recipe, prepared.splits, prepared.train
     console.print(
         f"cross-validation: {folds} more trainings, each on {100 - 100 // folds} % of the rows",
         highlight=False,
@@ -35,53 +41,80 @@ def cross_validate(prepared: Prepared, folds: int, console: Console) -> dict[str
     started = time.monotonic()
     parts = StratifiedGroupKFold(folds, shuffle=True, random_state=recipe.seed)
     groups = text_hashes(splits.train.texts)  # rows of one text stay in one fold
-    adapter = np.empty(len(train.labels), dtype=np.int64)
-    baselines: dict[str, np.ndarray] = {}
+    embeddings = embed_frozen(
+        prepared.build(), train.input_ids, recipe.training.per_device_eval_batch_size
+    )  # frozen: the same in each fold
+    scores: dict[str, np.ndarray] = {}
     for number, (kept, left_out) in enumerate(parts.split(train.labels, train.labels, groups), start=1):
         console.print(f"fold {number} of {folds}", style="dim", highlight=False)
-        predictions, others = _one_fold(prepared, train, kept, left_out, console)
-        adapter[left_out] = predictions
-        for name, values in others.items():
-            baselines.setdefault(name, np.empty(len(train.labels), dtype=np.int64))[left_out] = values
-    right = adapter == train.labels
+        for name, values in _one_fold(prepared, train, kept, left_out, embeddings, console).items():
+            scores.setdefault(name, np.empty((len(train.labels), values.shape[1])))[left_out] = values
+    right = {name: values.argmax(axis=1) == train.labels for name, values in scores.items()}
+    margin = recipe.evaluation.margin / 100
     return {
         "folds": folds,
         "n": len(train.labels),
         "seconds": round(time.monotonic() - started, 1),
-        "accuracy": wilson_interval(int(right.sum()), len(right)).to_json(),
+        "accuracy": _accuracy(right["adapter"]),
         "baselines": [
             {
                 "name": name,
-                "accuracy": wilson_interval(int((values == train.labels).sum()), len(values)).to_json(),
+                "accuracy": _accuracy(values),
                 "verdict": compare(
-                    right,
-                    values == train.labels,
-                    margin=recipe.evaluation.margin / 100,
-                    names=("adapter", name),
+                    right["adapter"], values, margin=margin, names=("adapter", name)
                 ).to_json(),
             }
-            for name, values in baselines.items()
+            for name, values in right.items()
+            if name != "adapter"
         ],
+        "temperatures": fit_temperatures(
+            {name: values for name, values in scores.items() if name != "adapter"}, train.labels
+        ),
+        "recommended": _recommended(right, folds),
+    }
+
+
+def _accuracy(right: np.ndarray) -> dict[str, Any]:
+    return wilson_interval(int(right.sum()), len(right)).to_json()
+
+
+def _recommended(right: dict[str, np.ndarray], folds: int) -> dict[str, str]:
+    """Return what is to answer, and why in a sentence."""
+    accuracy = {name: float(right[name].mean()) for name in CHEAPEST_FIRST}
+    name = max(CHEAPEST_FIRST, key=accuracy.__getitem__)  # the first of equals
+    rest = ", ".join(f"{other} {100 * accuracy[other]:.1f}" for other in CHEAPEST_FIRST if other != name)
+    return {
+        "name": name,
+        "reason": f"{folds}-fold cross-validation on the train rows gave {name} {100 * accuracy[name]:.1f} % ({rest})",
     }
 
 
 def _one_fold(
-    prepared: Prepared, train: Labelled, kept: np.ndarray, left_out: np.ndarray, console: Console
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Train on one part and return adapter's and baselines' labels for the other."""
+    prepared: Prepared,
+    train: Labelled,
+    kept: np.ndarray,
+    left_out: np.ndarray,
+    embeddings: dict[str, np.ndarray],
+    console: Console,
+) -> dict[str, np.ndarray]:
+    """Train on one part and return adapter's and baselines' scores of the other, name -> `[n, n_labels]`."""
     recipe, splits = prepared.recipe, prepared.splits
-    n_labels, batch_size = len(splits.label_names), recipe.training.per_device_eval_batch_size
     inside = Labelled([train.input_ids[row] for row in kept], train.labels[kept])
-    outside = [train.input_ids[row] for row in left_out]
-    model = prepared.build()
-    embeddings = embed_frozen(model, inside.input_ids, batch_size)
-    texts = [splits.train.texts[row] for row in kept]
-    baselines = fit_baselines(texts, inside.labels, n_labels, embeddings, recipe.seed)
-    others = baselines.predict(
-        [splits.train.texts[row] for row in left_out], embed_frozen(model, outside, batch_size)
+    baselines = fit_baselines(
+        [splits.train.texts[row] for row in kept],
+        inside.labels,
+        len(splits.label_names),
+        {name: values[kept] for name, values in embeddings.items()},
+        recipe.seed,
     )
+    others = baselines.scores(
+        [splits.train.texts[row] for row in left_out],
+        {name: values[left_out] for name, values in embeddings.items()},
+    )
+    model = prepared.build()
     if recipe.model.head_init == "probe":
         start_from_probe(model, inside, baselines, recipe)
     with tempfile.TemporaryDirectory() as folder:
         fit_adapter(model, prepared.plan, recipe, inside, None, Path(folder), console)
-    return score(model, outside, batch_size).predictions, others
+    outside = [train.input_ids[row] for row in left_out]
+    return {"adapter": score(model, outside, recipe.training.per_device_eval_batch_size).logits, **others}

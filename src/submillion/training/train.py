@@ -21,6 +21,7 @@ from submillion.model.saved import save_adapter
 from submillion.recipe import Recipe
 from submillion.run import RunFolder, write_json
 from submillion.scoring import embed_frozen, score, write_scores
+from submillion.temperature import fit_temperatures
 from submillion.training.callbacks import read_history
 from submillion.training.checkpoints import complete_checkpoints
 from submillion.training.cross_validation import cross_validate
@@ -182,12 +183,13 @@ def _train(
     )
     seconds.set("training", trainer.seconds)
     with seconds.spent_on("scoring"):
-        _score_held_back(prepared, model, baselines, folder)
+        temperatures = _score_held_back(prepared, model, baselines, folder)
     _save(prepared, model, folder)
     history = read_history(folder.history)
     return folder.update(
         peak_gb=round(peak_bytes() / 1e9, 2),
         baselines=baselines.to_json(),
+        temperatures=temperatures or (folder.read()["cross_validation"] or {}).get("temperatures", {}),
         best_epoch=_best_epoch(trainer, history, validation is not None),
         steps=max((line["step"] for line in history), default=0),
     )
@@ -218,17 +220,28 @@ def _baselines(
     return baselines
 
 
-def _score_held_back(prepared: Prepared, model: Classifier, baselines: Baselines, folder: RunFolder) -> None:
-    """Score validation and calibration, by adapter and baselines, and keep the scored rows."""
+def _score_held_back(
+    prepared: Prepared, model: Classifier, baselines: Baselines, folder: RunFolder
+) -> dict[str, float]:
+    """Score validation and calibration, by adapter and baselines, and keep the scored rows.
+
+    Returns:
+        Each baseline's temperature on the calibration rows; nothing where there are none.
+    """
     batch_size = prepared.recipe.training.per_device_eval_batch_size
+    temperatures: dict[str, float] = {}
     for split in ("validation", "calibration"):
         rows: Rows | None = getattr(prepared.splits, split)
         if rows is None:
             continue
         input_ids = prepared.tokens[split].input_ids
         scores = score(model, input_ids, batch_size)
-        predictions = baselines.predict(rows.texts, embed_frozen(model, input_ids, batch_size))
+        others = baselines.scores(rows.texts, embed_frozen(model, input_ids, batch_size))
+        predictions = {name: values.argmax(axis=1) for name, values in others.items()}
         write_scores(folder.scores(split), rows.row_numbers, rows.labels, scores, predictions)
+        if split == "calibration":
+            temperatures = fit_temperatures(others, rows.labels)
+    return temperatures
 
 
 def _save(prepared: Prepared, model: Classifier, folder: RunFolder) -> None:

@@ -1,0 +1,108 @@
+"""What answers: the adapter, or one of the baselines that were fitted beside it."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from submillion.baselines import Baseline
+from submillion.data.tokens import tokenize
+from submillion.model.saved import SavedClassifier
+from submillion.scoring import Scores, embed_frozen, score
+
+CLOSE = 0.02
+"""A row is close where its two largest bf16 logits lie nearer than this share of its logits' range: fp32 decides there.
+
+On 4,000 AG News rows bf16 moved no logit by more than 0.8 % of the usual range; 1 % of the rows are this close."""
+
+
+class Answering(Protocol):
+    """Scores texts.
+
+    Attributes:
+        name: ``adapter``, or the baseline's.
+    """
+
+    name: str
+
+    def scores(self, texts: Sequence[str]) -> Scores:
+        """Return logits and pooled embeddings of texts, in their order; at least one text."""
+        ...
+
+
+class Adapter:
+    """The adapter on its encoder.
+
+    Args:
+        saved: What scores.
+        batch_size: Most rows a batch.
+        load_exact: Loads the same classifier in fp32, to score rows whose label bf16 could turn; None where
+            ``saved`` is in fp32 itself.
+    """
+
+    name = "adapter"
+
+    def __init__(
+        self,
+        saved: SavedClassifier,
+        batch_size: int,
+        load_exact: Callable[[], SavedClassifier] | None = None,
+    ):
+        self.saved = saved
+        self.batch_size = batch_size
+        self._load_exact = load_exact
+
+    @cached_property
+    def _exact(self) -> SavedClassifier | None:
+        return self._load_exact() if self._load_exact is not None else None
+
+    def scores(self, texts: Sequence[str]) -> Scores:
+        """Return logits and pooled embeddings of texts; close rows are scored again in fp32."""
+        return self._scores(self._token_rows(texts))
+
+    def scores_and_embeddings(self, texts: Sequence[str]) -> tuple[Scores, dict[str, np.ndarray]]:
+        """Return scores, and the frozen encoder's embeddings ``mean`` and ``first``, `[n, width]`, of texts."""
+        input_ids = self._token_rows(texts)
+        return self._scores(input_ids), embed_frozen(self.saved.model, input_ids, self.batch_size)
+
+    def frozen_embeddings(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return the frozen encoder's embeddings ``mean`` and ``first``, `[n, width]`, of texts."""
+        return embed_frozen(self.saved.model, self._token_rows(texts), self.batch_size)
+
+    def _token_rows(self, texts: Sequence[str]) -> Sequence[Sequence[int]]:
+        return tokenize(self.saved.tokenizer, texts, self.saved.max_length).input_ids
+
+    def _scores(self, input_ids: Sequence[Sequence[int]]) -> Scores:
+        scores = score(self.saved.model, input_ids, self.batch_size)
+        if self._load_exact is None:
+            return scores
+        ordered = np.sort(scores.logits, axis=1)
+        spread = ordered[:, -1] - ordered[:, 0]
+        close = np.flatnonzero(ordered[:, -1] - ordered[:, -2] < CLOSE * spread)
+        if len(close) and self._exact is not None:
+            again = score(self._exact.model, [input_ids[row] for row in close.tolist()], self.batch_size)
+            scores.logits[close], scores.embeddings[close] = again.logits, again.embeddings
+        return scores
+
+
+class OfBaseline:
+    """A baseline; its scores over a temperature are logits.
+
+    Args:
+        baseline: What scores.
+        temperature: Fitted on rows that the baseline did not see.
+        adapter: Whose frozen encoder embeds the texts; None for a baseline that reads the texts alone.
+    """
+
+    def __init__(self, baseline: Baseline, temperature: float, adapter: Adapter | None):
+        self.name = baseline.name
+        self._baseline = baseline
+        self._temperature = temperature
+        self._adapter = adapter
+
+    def scores(self, texts: Sequence[str]) -> Scores:
+        """Return logits of texts, and embeddings without a column."""
+        embeddings = {} if self._adapter is None else self._adapter.frozen_embeddings(texts)
+        logits = self._baseline.scores(texts, embeddings) / self._temperature
+        return Scores(logits.astype(np.float32), np.empty((len(texts), 0), dtype=np.float32))

@@ -1,0 +1,115 @@
+"""Load what answers: of a run, what its cross-validation recommends; of any other folder, the adapter."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from submillion.baselines import load_baselines
+from submillion.budget.plan import make_plan
+from submillion.errors import ConfigError
+from submillion.model.adapter import assert_planned, freeze_unplanned
+from submillion.model.device import has_bf16
+from submillion.model.saved import SavedClassifier, load_saved
+from submillion.prediction.answering import Adapter, OfBaseline
+from submillion.prediction.predictor import Predictor
+from submillion.recipe import Recipe, checked_recipe
+from submillion.run import RunFolder
+
+ANSWERING = ("recommended", "adapter", "tfidf_svm", "probe_mean", "probe_first")
+"""What may be asked to answer."""
+
+
+def load_predictor(
+    path: str | Path,
+    *,
+    encoder: str | None = None,
+    label_names: Sequence[str] | None = None,
+    using: str = "recommended",
+) -> Predictor:
+    """Load a finished run, or any PEFT adapter of a text classifier.
+
+    Args:
+        path: A run folder, or a folder with `adapter_config.json`.
+        encoder: The base's folder or hub id where it now lies elsewhere.
+        label_names: For an adapter that carries none; default: "0", "1", ...
+        using: One of `ANSWERING`. ``recommended``: what the run's cross-validation found most accurate; the
+            adapter where there was none.
+
+    Raises:
+        RunError: If it is neither, not finished, or damaged.
+        BudgetError: If what was loaded differs from the run's plan.
+        ConfigError: If the base is not here; says which and how to get it. If a run, which has label names of
+            its own, is given others. If ``using`` is not known, or asks a bare adapter for a baseline.
+    """
+    if using not in ANSWERING:
+        raise ConfigError(f"using={using!r} is not one of {', '.join(ANSWERING)}")
+    folder = RunFolder(path)
+    if not folder.exists and (folder.path / "adapter_config.json").is_file():
+        if using not in ("recommended", "adapter"):
+            raise ConfigError(
+                f"using={using!r} needs a run folder: {path} is an adapter alone, without baselines"
+            )
+        saved = load_saved(path, encoder=encoder, label_names=label_names)
+        batch_size = Recipe().training.per_device_eval_batch_size
+        return Predictor(Adapter(saved, batch_size), saved.label_names, saved.label_values)
+    record = folder.read_finished()
+    if label_names is not None:
+        own = ", ".join(record["data"]["label_names"])
+        raise ConfigError(
+            f"label_names={','.join(label_names)} is for an adapter that carries none: the run {path} has its own, "
+            f"{own}; leave it out"
+        )
+    recipe = checked_recipe(record["recipe"], str(folder.run_json))
+    name, reason = _chosen(record, using)
+    adapter = None if name == "tfidf_svm" else load_adapter(path, encoder=encoder)
+    return Predictor(
+        adapter if adapter is not None and name == "adapter" else _baseline(folder, record, name, adapter),
+        tuple(record["data"]["label_names"]),
+        tuple(record["data"]["label_values"]),
+        text_columns=recipe.data.text_columns,
+        label_column=recipe.data.label_column,
+        reason=reason,
+    )
+
+
+def _chosen(record: Mapping[str, Any], using: str) -> tuple[str, str | None]:
+    """Return what answers, and why where that is not plain."""
+    recommended = (record["cross_validation"] or {}).get("recommended")
+    if using == "recommended" and recommended is not None:
+        return recommended["name"], recommended["reason"]
+    return ("adapter", None) if using == "recommended" else (using, "as asked")
+
+
+def load_adapter(path: str | Path, *, encoder: str | None = None) -> Adapter:
+    """Load the adapter of a finished run; it predicts in fp32 where it was trained so, else in bf16 where it can.
+
+    Raises: as `load_predictor`.
+    """
+    folder = RunFolder(path)
+    record = folder.read_finished()
+    recipe = checked_recipe(record["recipe"], str(folder.run_json))
+    is_fast = record["with"]["numerics"] != "exact" and has_bf16()
+
+    def load(numerics: str) -> SavedClassifier:
+        saved = load_saved(folder.adapter, encoder=encoder, numerics=numerics)
+        plan = make_plan(
+            saved.encoder,
+            len(saved.label_names),
+            **recipe.budget.model_dump(exclude={"budget"}),
+            budget=recipe.budget.budget,
+        )
+        freeze_unplanned(saved.model, plan)
+        assert_planned(saved.model, plan, "after load")
+        saved.model.requires_grad_(False)
+        return saved
+
+    batch_size = recipe.training.per_device_eval_batch_size
+    if is_fast:
+        return Adapter(load("fast"), batch_size, load_exact=lambda: load("exact"))
+    return Adapter(load("exact"), batch_size)
+
+
+def _baseline(folder: RunFolder, record: Mapping[str, Any], name: str, adapter: Adapter | None) -> OfBaseline:
+    """Load one of a run's baselines."""
+    temperature = (record.get("temperatures") or {}).get(name, 1.0)
+    return OfBaseline(load_baselines(folder.baselines)[name], temperature, adapter)

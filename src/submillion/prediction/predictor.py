@@ -1,0 +1,150 @@
+"""A trained classifier, loaded: texts in, labels and probabilities out."""
+
+from collections.abc import Callable, Iterator, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from submillion.data.read import RawRows, columns_present, stream_rows
+from submillion.errors import ConfigError
+from submillion.prediction.answering import Answering
+from submillion.prediction.formats import FORMATS, notes_on_numbers, writer
+from submillion.run import written_atomically
+from submillion.scoring import CHUNK_ROWS, Scores
+
+
+class Predictor:
+    """A classifier that answers.
+
+    Args:
+        answering: What scores texts.
+        label_names: One a label, in the order of its logits.
+        label_values: The labels as the training data held them.
+        text_columns: Where the text stood in training.
+        label_column: Where the label stood in training; it is not read.
+        reason: Why this answers, where more than the adapter could.
+
+    Attributes:
+        label_names: One a label, in the order of the columns of `predict_proba`.
+        answers_by: ``adapter``, or the name of the baseline that answers.
+    """
+
+    def __init__(
+        self,
+        answering: Answering,
+        label_names: tuple[str, ...],
+        label_values: tuple[int | str, ...],
+        *,
+        text_columns: Sequence[str] | None = None,
+        label_column: str | None = None,
+        reason: str | None = None,
+    ):
+        self.answering = answering
+        self.label_names = label_names
+        self.label_values = label_values
+        self.answers_by = answering.name
+        self._text_columns = text_columns
+        self._label_column = label_column
+        self._reason = reason
+
+    @property
+    def sentence(self) -> str | None:
+        """What answers and why, None where only the adapter could."""
+        return None if self._reason is None else f"answered by {self.answers_by}: {self._reason}"
+
+    def scores(self, texts: Sequence[str]) -> Scores:
+        """Return logits and pooled embeddings of texts, in their order."""
+        return self.answering.scores(texts)
+
+    def predict(self, texts: Sequence[str]) -> list[str]:
+        """Return the label name of each text."""
+        return [self.label_names[label] for label in self.scores(texts).predictions] if len(texts) else []
+
+    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
+        """Return probabilities `[n, n_labels]`, columns in the order of `label_names`."""
+        if not len(texts):
+            return np.empty((0, len(self.label_names)))
+        return self.scores(texts).probabilities
+
+    def answers(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        """Return each text with its label and every label's probability, ready for JSON."""
+        return [
+            {
+                "text": text,
+                "label": self.label_names[int(row.argmax())],
+                "probabilities": dict(zip(self.label_names, row.round(4).tolist(), strict=True)),
+            }
+            for text, row in zip(texts, self.predict_proba(texts), strict=True)
+        ]
+
+    def read(self, source: Any, text_columns: Sequence[str] | None = None) -> Iterator[RawRows]:
+        """Read the texts of ``source`` piece by piece; its labels are not looked at.
+
+        Args:
+            source: A data file or rows in memory.
+            text_columns: Where the text stands. Default: the columns named in training where the source has
+                them, else those with a usual name.
+
+        Raises:
+            DataError: If the source cannot be read.
+        """
+        if text_columns is None:
+            text_columns, _ = columns_present(source, self._text_columns, None)
+        return stream_rows(
+            source,
+            text_columns=text_columns,
+            label_column=self._label_column,
+            labels="never",
+            chunk_rows=CHUNK_ROWS,
+        )
+
+    def predict_file(
+        self,
+        source: Any,
+        output: str | Path,
+        *,
+        format: str | None = None,
+        text_columns: Sequence[str] | None = None,
+        progress: Callable[[int], None] | None = None,
+        note: Callable[[str], None] | None = None,
+    ) -> int:
+        """Label every row of ``source`` into ``output``, in input order and constant memory.
+
+        Args:
+            source: A data file; its labels, where it has any, are not read.
+            output: Written whole or not at all.
+            format: One of `FORMATS`; default: by the ending of ``output``, else csv.
+            text_columns: Where the text stands; default: where it stood in training, else by its usual names.
+            progress: Called with the number of rows done.
+            note: Called, once all is written, with each sentence on how rows were read or labels numbered.
+
+        Returns:
+            The number of rows written.
+
+        Raises:
+            ConfigError: If the format is not known, or ``output`` is the source itself.
+            DataError: If the source cannot be read.
+        """
+        path = Path(output)
+        chosen = format or {".jsonl": "jsonl", ".parquet": "parquet"}.get(path.suffix.lower(), "csv")
+        if chosen not in FORMATS:
+            raise ConfigError(f"format={chosen!r} is not one of {', '.join(FORMATS)}")
+        if isinstance(source, str | PathLike) and Path(source).expanduser().resolve() == path.resolve():
+            raise ConfigError(f"output={str(output)!r} is the file that is read: name another")
+        n_rows, notes = 0, notes_on_numbers(self) if chosen == "submission" else ()
+        with written_atomically(path) as temporary, writer(chosen, temporary, self) as write:
+            for chunk in self.read(source, text_columns):
+                notes = (*chunk.notes, *notes)  # the reader's stand with the last chunk
+                if not chunk.texts:
+                    continue
+                scores = self.scores(chunk.texts)
+                write(n_rows, scores)
+                n_rows += len(chunk.texts)
+                if progress is not None:
+                    progress(len(chunk.texts))
+        if note is not None:
+            for sentence in (*notes, *([self.sentence] if self.sentence else [])):
+                note(sentence)
+        return n_rows

@@ -1,0 +1,42 @@
+"""One number that turns scores into probabilities: a temperature (Guo et al. 2017, arXiv:1706.04599, section 4.2)."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+LOWEST, HIGHEST = 0.01, 100.0
+
+
+def fit_temperature(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
+    """Return the temperature by which ``softmax(scores / temperature)`` has the lowest log loss, within 0.01 and 100.
+
+    Args:
+        scores: Scores `[n, n_labels]` of rows that the model was not fitted on, finite for their labels.
+        labels: Their labels `[n]`.
+
+    >>> scores = np.array([[3.0, 0.0], [0.0, 3.0], [3.0, 0.0], [0.0, 3.0]])
+    >>> round(fit_temperature(scores, [0, 1, 0, 0]), 2)  # three of four right: log 3 = 3 / temperature
+    2.73
+    """
+    scores, labels = np.asarray(scores, dtype=np.float64), np.asarray(labels)
+
+    def loss(log_temperature: float) -> float:
+        log_probabilities = log_softmax(scores / np.exp(log_temperature), axis=1)
+        return -float(log_probabilities[np.arange(len(labels)), labels].mean())
+
+    found = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded")
+    return float(np.exp(found.x))
+
+
+def fit_temperatures(scores: Mapping[str, np.ndarray], labels: npt.ArrayLike) -> dict[str, float]:
+    """Return a temperature for each name; none where a label of the rows cannot be given (its score is -inf)."""
+    labels = np.asarray(labels)
+    rows = np.arange(len(labels))
+    return {
+        name: fit_temperature(values, labels)
+        for name, values in scores.items()
+        if values.shape[1] > labels.max() and np.isfinite(values[rows, labels]).all()
+    }

@@ -1,0 +1,132 @@
+"""Where rows are few, `predict` uses what cross-validation found most accurate, and says so."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import submillion
+from conftest import learnable_rows, write_csv
+from submillion.baselines import load_baselines
+from submillion.cli.main import main
+from submillion.cli.predict import command
+from submillion.model.device import has_bf16
+from submillion.prediction import ANSWERING, answering, load_adapter
+from submillion.training.cross_validation import _recommended
+
+NEW = [text for text, _ in learnable_rows(30, seed=9)]
+
+
+@pytest.fixture(scope="module")
+def crossed(tmp_path_factory, tiny_encoder) -> Path:
+    """A run of which TF-IDF is the best part: a random encoder, hardly trained."""
+    folder = tmp_path_factory.mktemp("recommendation")
+    shutil.copytree(tiny_encoder("bert"), folder / "encoder")
+    submillion.train(
+        learnable_rows(60),
+        output=folder / "run",
+        model=str(folder / "encoder"),
+        cv=3,
+        num_train_epochs=1,
+        learning_rate=1e-5,
+        quiet=True,
+    )
+    return folder / "run"
+
+
+def test_the_most_accurate_is_recommended_the_cheapest_of_equals():
+    right = {
+        name: np.arange(100) < n_right
+        for name, n_right in {
+            "adapter": 90, "majority": 99, "tfidf_svm": 80, "probe_mean": 90, "probe_first": 85
+        }.items()
+    }  # fmt: skip
+    assert _recommended(right, 5) == {
+        "name": "probe_mean",
+        "reason": "5-fold cross-validation on the train rows gave probe_mean 90.0 % "
+        "(tfidf_svm 80.0, probe_first 85.0, adapter 90.0)",
+    }
+    right["adapter"] = np.arange(100) < 91
+    assert _recommended(right, 5)["name"] == "adapter"
+
+
+def test_predict_uses_what_is_recommended_and_says_so(crossed, tmp_path, capsys):
+    table = write_csv(tmp_path / "new.csv", learnable_rows(30, seed=9))
+    capsys.readouterr()
+    main(["predict", str(crossed), "--input", table, "--output", str(tmp_path / "out.csv")])
+    said = capsys.readouterr().err
+    assert "note: answered by tfidf_svm: 3-fold cross-validation on the train rows gave tfidf_svm " in said
+    tfidf = load_baselines(crossed / "baselines")["tfidf_svm"]
+    names = submillion.load(crossed).label_names
+    expected = [names[label] for label in tfidf.scores(NEW, {}).argmax(axis=1)]
+    assert submillion.predict(crossed, NEW) == expected
+    assert (tmp_path / "out.csv").read_text().count("\n") == 31
+
+
+def test_the_adapter_answers_where_it_is_asked_for(crossed, capsys):
+    logits = load_adapter(crossed).scores(NEW).logits
+    predictor = submillion.load(crossed, using="adapter")
+    assert predictor.answers_by == "adapter"
+    assert np.array_equal(predictor.scores(NEW).logits, logits)
+    assert not np.array_equal(submillion.load(crossed).scores(NEW).logits, logits)
+    main(["predict", str(crossed), "--using", "adapter", "--text", "a"])
+    assert "answered by adapter: as asked" in capsys.readouterr().err
+
+
+def test_tfidf_answers_without_the_encoder(crossed, tmp_path):
+    shutil.copytree(crossed, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "adapter")
+    assert submillion.predict(tmp_path / "run", NEW) == submillion.predict(crossed, NEW)
+
+
+def test_a_probe_answers_by_the_frozen_encoder(crossed):
+    predictor = submillion.load(crossed, using="probe_mean")
+    embeddings = load_adapter(crossed).frozen_embeddings(NEW)
+    scores = load_baselines(crossed / "baselines")["probe_mean"].scores(NEW, embeddings)
+    assert predictor.predict(NEW) == [predictor.label_names[label] for label in scores.argmax(axis=1)]
+
+
+def test_probabilities_of_a_baseline_are_worth_what_they_say(crossed):
+    probabilities = submillion.load(crossed).predict_proba(NEW)
+    assert np.allclose(probabilities.sum(axis=1), 1)
+    labels = [label for _, label in learnable_rows(30, seed=9)]
+    names = submillion.load(crossed).label_names
+    right = np.mean([names[row.argmax()] == label for row, label in zip(probabilities, labels, strict=True)])
+    assert abs(probabilities.max(axis=1).mean() - right) < 0.15  # the SVM's own softmax says 0.6 of 1.0
+
+
+def test_training_and_evaluation_name_it(crossed, tmp_path, tiny_encoder, capsys):
+    report = submillion.evaluate(crossed, learnable_rows(30, seed=9))
+    assert any(note.startswith("`predict` answers by tfidf_svm: ") for note in report["notes"])
+    train = write_csv(tmp_path / "t.csv", learnable_rows(45))
+    arguments = ["--train", train, "--output", str(tmp_path / "run"), "--model", tiny_encoder("bert")]
+    main(["train", *arguments, "--num-train-epochs", "1", "--cv", "2"])
+    assert "recommended, and what `submillion predict` uses: tfidf_svm" in capsys.readouterr().out
+
+
+def test_what_cannot_answer_is_refused(crossed):
+    with pytest.raises(submillion.ConfigError, match=r"using='svm' is not one of recommended, adapter, "):
+        submillion.load(crossed, using="svm")
+    with pytest.raises(submillion.ConfigError, match=r"using='tfidf_svm' needs a run folder"):
+        submillion.load(crossed / "adapter", using="tfidf_svm")
+    offered = next(option for option in command.params if option.name == "using").type.choices
+    assert tuple(offered) == ANSWERING
+
+
+@pytest.mark.skipif(not has_bf16(), reason="no bf16 here: everything is scored in fp32")
+def test_rows_that_bf16_could_turn_are_scored_again_in_fp32(crossed, monkeypatch):
+    exact = load_adapter(crossed)
+    assert exact._load_exact is not None
+    expected = answering.Adapter(exact._load_exact(), 64).scores(NEW).logits
+    monkeypatch.setattr(answering, "CLOSE", 0.0)
+    fast = load_adapter(crossed)
+    assert not np.array_equal(fast.scores(NEW).logits, expected)
+    assert "_exact" not in vars(fast)  # not even loaded
+    ordered = np.sort(fast.scores(NEW).logits, axis=1)
+    gaps = (ordered[:, -1] - ordered[:, -2]) / (ordered[:, -1] - ordered[:, 0])
+    middle = float(np.median(gaps))
+    monkeypatch.setattr(answering, "CLOSE", middle)
+    both = load_adapter(crossed).scores(NEW).logits
+    np.testing.assert_allclose(both[gaps < middle], expected[gaps < middle], rtol=1e-5, atol=1e-6)
+    assert np.array_equal(both[gaps > middle], fast.scores(NEW).logits[gaps > middle])
