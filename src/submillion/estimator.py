@@ -28,6 +28,8 @@ _INSTEAD = {
 class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A text classifier inside a budget of trainable parameters, as a scikit-learn estimator.
 
+    With ``fields={"cv": 5}`` it answers by what cross-validation recommends: the adapter, a probe or TF-IDF.
+
     Args:
         model: The encoder: a hub id or a folder; None: what the recipe says.
         budget: Most parameters that may train, head included; None: what the recipe says.
@@ -89,6 +91,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 **fields,
             )
             self._predictor: Predictor = load_predictor(output)
+            self._predictor.answering.load_all()  # the folder goes
         self.classes_ = np.unique(labels)
         self._columns = _columns_of(self.classes_, self.run_["data"]["label_values"])
         return self

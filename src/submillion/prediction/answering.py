@@ -30,6 +30,10 @@ class Answering(Protocol):
         """Return logits and pooled embeddings of texts, in their order; at least one text."""
         ...
 
+    def load_all(self) -> None:
+        """Load now what would be loaded when it is needed: the run folder may go afterwards."""
+        ...
+
 
 class Adapter:
     """The adapter on its encoder.
@@ -56,6 +60,10 @@ class Adapter:
     @cached_property
     def _exact(self) -> SavedClassifier | None:
         return self._load_exact() if self._load_exact is not None else None
+
+    def load_all(self) -> None:
+        """Load the classifier in fp32 too."""
+        _ = self._exact
 
     def scores(self, texts: Sequence[str]) -> Scores:
         """Return logits and pooled embeddings of texts; close rows are scored again in fp32."""
@@ -100,6 +108,9 @@ class OfBaseline:
         self._baseline = baseline
         self._temperature = temperature
         self._adapter = adapter
+
+    def load_all(self) -> None:
+        """There is nothing more to load."""
 
     def scores(self, texts: Sequence[str]) -> Scores:
         """Return logits of texts, and embeddings without a column."""

@@ -1,6 +1,7 @@
 """Load what answers: of a run, what its cross-validation recommends; of any other folder, the adapter."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,25 +89,26 @@ def load_adapter(path: str | Path, *, encoder: str | None = None) -> Adapter:
     folder = RunFolder(path)
     record = folder.read_finished()
     recipe = checked_recipe(record["recipe"], str(folder.run_json))
-    is_fast = record["with"]["numerics"] != "exact" and has_bf16()
-
-    def load(numerics: str) -> SavedClassifier:
-        saved = load_saved(folder.adapter, encoder=encoder, numerics=numerics)
-        plan = make_plan(
-            saved.encoder,
-            len(saved.label_names),
-            **recipe.budget.model_dump(exclude={"budget"}),
-            budget=recipe.budget.budget,
-        )
-        freeze_unplanned(saved.model, plan)
-        assert_planned(saved.model, plan, "after load")
-        saved.model.requires_grad_(False)
-        return saved
-
     batch_size = recipe.training.per_device_eval_batch_size
-    if is_fast:
-        return Adapter(load("fast"), batch_size, load_exact=lambda: load("exact"))
+    load = partial(_load_planned, folder.adapter, recipe, encoder)
+    if record["with"]["numerics"] != "exact" and has_bf16():
+        return Adapter(load("fast"), batch_size, load_exact=partial(load, "exact"))
     return Adapter(load("exact"), batch_size)
+
+
+def _load_planned(folder: Path, recipe: Recipe, encoder: str | None, numerics: str) -> SavedClassifier:
+    """Load an adapter; what moved in training must be what the plan says."""
+    saved = load_saved(folder, encoder=encoder, numerics=numerics)
+    plan = make_plan(
+        saved.encoder,
+        len(saved.label_names),
+        **recipe.budget.model_dump(exclude={"budget"}),
+        budget=recipe.budget.budget,
+    )
+    freeze_unplanned(saved.model, plan)
+    assert_planned(saved.model, plan, "after load")
+    saved.model.requires_grad_(False)
+    return saved
 
 
 def _baseline(folder: RunFolder, record: Mapping[str, Any], name: str, adapter: Adapter | None) -> OfBaseline:
