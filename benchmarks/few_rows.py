@@ -1,0 +1,141 @@
+"""When is an adapter worth it? Few rows a class: adapter, probes and TF-IDF, and what `cv: 5` recommends.
+
+    python benchmarks/few_rows.py               some hours on 2 cores; goes on where it stopped
+    python benchmarks/few_rows.py --summary     the table and docs/figures/few_rows.png, without computing
+
+At most 10, 30 and 100 rows a class of AG News, Reuters R8 and 20 Newsgroups, 300 on the first two; 3 draws each. The
+default recipe, texts cut at 128 tokens, measured on the official test split.
+"""
+
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import submillion
+import texts
+from record import append, lines, stands
+
+NAME = "few_rows"
+FIGURE = Path(__file__).resolve().parents[1] / "docs" / "figures" / "few_rows.png"
+SIZES = {"agnews": (10, 30, 100, 300), "r8": (10, 30, 100, 300), "20ng": (10, 30, 100)}
+TITLES = {"agnews": "AG News", "r8": "Reuters R8", "20ng": "20 Newsgroups"}
+SEEDS = (1, 2, 3)
+SHOWN = {
+    "adapter": "adapter",
+    "tfidf_svm": "TF-IDF + SVM",
+    "probe_mean": "probe, mean",
+    "probe_first": "probe, first",
+}
+
+
+def main() -> None:
+    for seed in SEEDS:
+        for data, sizes in SIZES.items():
+            for size in sizes:
+                key = {"data": data, "rows_a_class": size, "seed": seed}
+                if not stands(NAME, **key):
+                    append(NAME, run(data, size, seed), **key)
+    print(summary())
+    plot()
+
+
+def run(data: str, size: int, seed: int) -> dict[str, Any]:
+    """Train on a draw, recommend by cross-validation on it, measure on test, in points of 100."""
+    train, test = texts.read(data)
+    with tempfile.TemporaryDirectory() as folder:
+        record = submillion.train(
+            train,
+            test=test,
+            output=f"{folder}/run",
+            seed=seed,
+            max_rows_per_class=size,
+            max_length=128,
+            min_rows_to_split=10**9,
+            cv=5,
+            quiet=True,
+        )
+        report = submillion.evaluate(f"{folder}/run", test)
+    crossed = record["cross_validation"]
+    return {
+        "test": {
+            "adapter": 100 * report["accuracy"]["value"],
+            **{each["name"]: 100 * each["accuracy"]["value"] for each in report["baselines"]},
+        },
+        "cross_validation": {
+            "adapter": 100 * crossed["accuracy"]["value"],
+            **{each["name"]: 100 * each["accuracy"]["value"] for each in crossed["baselines"]},
+        },
+        "recommended": crossed["recommended"]["name"],
+        "train_rows": record["data"]["splits"]["train"]["n_rows"],
+        "epochs": record["recipe"]["training"]["num_train_epochs"],
+        "seconds": record["seconds"],
+    }
+
+
+def _found() -> dict[tuple[str, int], list[dict[str, Any]]]:
+    grouped: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for line in lines(NAME):
+        key = line["settings"]["data"], line["settings"]["rows_a_class"]
+        grouped.setdefault(key, []).append(line["figures"])
+    return grouped
+
+
+def summary() -> str:
+    """Return means over draws, what was recommended, and what that lost to the best, in Markdown."""
+    text = [
+        f"| data | rows a class (in all) | {' | '.join(SHOWN.values())} | recommended | it loses to the best | training, s |",
+        "|---|---|" + "---|" * (len(SHOWN) + 3),
+    ]
+    losses = []
+    for (data, size), runs in sorted(
+        _found().items(), key=lambda item: (list(SIZES).index(item[0][0]), item[0][1])
+    ):
+        means = [f"{statistics.mean(run['test'][name] for run in runs):.1f}" for name in SHOWN]
+        lost = [max(run["test"][name] for name in SHOWN) - run["test"][run["recommended"]] for run in runs]
+        losses += lost
+        text.append(
+            f"| {TITLES[data]} | {size} ({runs[0]['train_rows']:,}) | {' | '.join(means)} "
+            f"| {', '.join(run['recommended'] for run in runs)} | {statistics.mean(lost):.1f} "
+            f"| {statistics.mean(run['seconds']['training'] for run in runs):.0f} |"
+        )
+    if losses:
+        text.append(
+            f"\nThe recommendation loses {statistics.mean(losses):.2f} points on average over {len(losses)} draws."
+        )
+    return "\n".join(text)
+
+
+def plot() -> None:
+    """Draw accuracy against rows a class, one panel a data set, a dot a draw."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    found = _found()
+    figure, axes = pyplot.subplots(1, len(SIZES), figsize=(11, 3.6), layout="constrained")
+    for axis, (data, sizes) in zip(axes, SIZES.items(), strict=True):
+        for name, label in SHOWN.items():
+            measured = [size for size in sizes if (data, size) in found]
+            draws = [[run["test"][name] for run in found[data, size]] for size in measured]
+            (line,) = axis.plot(measured, [statistics.mean(each) for each in draws], label=label)
+            for size, each in zip(measured, draws, strict=True):
+                axis.plot([size] * len(each), each, ".", color=line.get_color(), alpha=0.5)
+        axis.set(title=TITLES[data], xscale="log", xlabel="rows a class, at most")
+        axis.set_xticks(sizes, [str(size) for size in sizes])
+        axis.minorticks_off()
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("test accuracy, %")
+    axes[-1].legend(loc="lower right", fontsize="small")
+    FIGURE.parent.mkdir(exist_ok=True)
+    figure.savefig(FIGURE, dpi=150)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--summary"]:
+        print(summary())
+        plot()
+    else:
+        main()
