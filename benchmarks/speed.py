@@ -48,7 +48,11 @@ def main() -> None:
                 if options.without:
                     key["without"] = options.without
                 if not stands(NAME, **key):
-                    append(NAME, _in_own_process(model, side, options), **key)
+                    append(
+                        NAME,
+                        in_own_process(model, side, options.batch_size, options.steps, options.without),
+                        **key,
+                    )
     for model in options.model:
         print(summary(model, options.batch_size, options.without))
 
@@ -98,13 +102,13 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _in_own_process(model: str, side: str, options: argparse.Namespace) -> dict[str, Any]:
+def in_own_process(
+    model: str, side: str, batch_size: int = 16, steps: int = STEPS, without: str = ""
+) -> dict[str, Any]:
     """Run one side in a process of its own and return what it measured."""
     command = [sys.executable, "-W", "ignore", __file__, "--model", model, "--side", side]
-    command += ["--batch-size", str(options.batch_size), "--steps", str(options.steps)]
-    command += ["--folder", str(_weights(model))] + (
-        ["--without", options.without] if options.without else []
-    )
+    command += ["--batch-size", str(batch_size), "--steps", str(steps), "--folder", str(weights(model))]
+    command += ["--without", without] if without else []
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stderr[-3000:])
@@ -112,7 +116,7 @@ def _in_own_process(model: str, side: str, options: argparse.Namespace) -> dict[
     return figures
 
 
-def _weights(model: str) -> Path:
+def weights(model: str) -> Path:
     """Return the folder of an encoder; roberta-base is built at full size with random weights."""
     from submillion.encoders import packaged_default
 
