@@ -7,7 +7,7 @@ import torch
 from peft.tuners.lora import Linear as LoraLinear
 from torch import nn
 
-from submillion.fast.dropout import MaskPool
+from submillion.fast.dropout import MaskPool, drawn_mask
 from submillion.fast.frozen import FrozenProduct
 from submillion.fast.lora_product import LoraPart, lora_product
 
@@ -47,7 +47,7 @@ class AdaptedProduct:
         if p > 0 and self.masks is not None and p in self.masks:
             mask = self.masks[p].mask(x.shape[0], x.shape[1])
         elif p > 0:
-            mask = torch.empty_like(x).bernoulli_(1 - p)
+            mask = drawn_mask(x, p)
         return LoraPart(rows, layer.scaling[name] / (1 - p), a, b, mask)
 
 

@@ -7,11 +7,14 @@ from functools import cache
 import pytest
 import torch
 from peft import IA3Config, get_peft_model
+from peft.tuners.lora import LoraLayer
 from torch import nn
 from transformers import AutoModel
 
 from submillion.budget import FAMILIES, METHODS, make_plan
+from submillion.fast import adapted
 from submillion.fast.block import FastBlock
+from submillion.fast.dropout import drawn_mask
 from submillion.fast.features import can_pack
 from submillion.fast.install import every_token, install
 from submillion.model.build import Classifier, build_model, make_fast
@@ -144,15 +147,34 @@ def test_an_additive_mask_as_of_eager_attention(stock):
     compare(blocks_of(model)[1], hidden, added, ALL, False)
 
 
-def test_without_a_pool_lora_dropout_is_pefts_own(stock):
+class GivenDropout(nn.Module):
+    """PEFT's dropout with a mask that is given."""
+
+    def __init__(self, mask: torch.Tensor, p: float):
+        super().__init__()
+        self.mask, self.p = mask, p
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.mask.view(x.shape) / (1 - self.p)
+
+
+def test_without_a_pool_lora_dropout_is_pefts_own_with_the_same_masks(stock, monkeypatch):
     block = blocks_of(stock(lora_dropout=0.3).double().train())[1]
-    assert block.training
     hidden = torch.randn(3, 7, 32, dtype=torch.float64)
-    results = []
-    for one in (fast_block(block), block):
-        torch.manual_seed(7)
-        results.append(gradients(one, hidden, None, False))
-    assert_near(results[0], results[1], 1e-10)
+    masks: list[torch.Tensor] = []
+
+    def drawing(x: torch.Tensor, p: float) -> torch.Tensor:
+        masks.append(drawn_mask(x, p))
+        return masks[-1]
+
+    monkeypatch.setattr(adapted, "drawn_mask", drawing)
+    of_fast = gradients(fast_block(block), hidden, None, False)
+    layers = [module for module in block.modules() if isinstance(module, LoraLayer)]
+    assert len(masks) == len(layers) == 6
+    assert all(0 < mask.mean() < 1 for mask in masks)
+    for layer, mask in zip(layers, masks, strict=True):
+        layer.lora_dropout["default"] = GivenDropout(mask, 0.3)
+    assert_near(of_fast, gradients(block, hidden, None, False), 1e-10)
 
 
 @pytest.mark.parametrize("pooling", ["first", "mean"])

@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from submillion.fast.dropout import MaskPool
+from submillion.fast.dropout import MaskPool, drawn_mask
 
 CPU = torch.device("cpu")
 RATES = pytest.mark.parametrize("p", [0.1, 0.25, 0.003])
@@ -123,3 +123,19 @@ def test_a_rate_that_bytes_cannot_hold_is_refused():
     MaskPool(255 / 256, torch.float32, 64).draw(64, CPU)
     with pytest.raises(ValueError, match=r"^dropout 0\.999 is above 255/256, the most that a pool can hold$"):
         MaskPool(0.999, torch.float32, 64)
+
+
+@RATES
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_a_layers_own_mask_drops_each_element_by_itself(p, dtype):
+    torch.manual_seed(2)
+    mask = drawn_mask(torch.empty(1001, 999, dtype=dtype), p)
+    assert (mask.shape, mask.dtype) == ((1001, 999), dtype)
+    assert set(mask.unique().tolist()) == {0.0, 1.0}
+    dropped = 1 - mask.double()
+    error = math.sqrt(p * (1 - p) / mask.numel())
+    assert abs(dropped.mean().item() - p) < 4 * error
+    neighbours = (dropped[:, :-1] * dropped[:, 1:]).mean().item()
+    assert abs(neighbours - p * p) < 5 * math.sqrt(p * p * (1 - p * p) / mask.numel())
+    torch.manual_seed(2)
+    assert torch.equal(drawn_mask(torch.empty(1001, 999, dtype=dtype), p), mask)

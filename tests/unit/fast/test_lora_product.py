@@ -250,14 +250,3 @@ def test_each_layer_drops_its_own_window_of_the_pool(monkeypatch):
     model.eval()
     torch.testing.assert_close(product(x), model(x), rtol=1e-10, atol=1e-12)
     assert len(given) == 2
-
-
-def test_without_a_pool_each_layer_draws_pefts_own_dropout():
-    model = adapted(dropout=0.4).train()
-    x = torch.randn(7, 6, dtype=torch.float64, requires_grad=True)
-    torch.manual_seed(5)
-    stock = model(x)
-    torch.manual_seed(5)
-    ours = AdaptedProduct(layers_of(model), None, form="plain")(x)
-    assert_same_step(ours, stock, x, model)
-    assert not torch.allclose(ours, model.eval()(x))
