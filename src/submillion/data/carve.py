@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -28,34 +29,27 @@ class Rows:
     row_numbers: np.ndarray
     source: str
 
+    @classmethod
+    def of(cls, raw: RawRows, codes: np.ndarray) -> "Rows":
+        """Make rows of what was read and its class numbers."""
+        return cls(raw.texts, codes, np.array(raw.row_numbers, dtype=np.int64), raw.source)
+
     def __len__(self) -> int:
         return len(self.texts)
+
+    @cached_property
+    def hashes(self) -> list[str]:
+        """The hash of each normalised text; taken once, for the rows of `take` too."""
+        return text_hashes(self.texts)
 
     def take(self, indices: Sequence[int] | np.ndarray) -> "Rows":
         """Return the rows at ``indices``, in that order."""
         chosen = np.asarray(indices, dtype=np.int64)
-        return Rows(
+        taken = Rows(
             [self.texts[i] for i in chosen], self.labels[chosen], self.row_numbers[chosen], self.source
         )
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Labelled rows with the hashes of their normalised texts, so that no text is hashed twice."""
-
-    rows: Rows
-    labels: np.ndarray
-    hashes: list[str]
-
-    @classmethod
-    def of(cls, raw: RawRows, codes: np.ndarray) -> "Pool":
-        """Make a pool of rows as read and their class numbers."""
-        numbers = np.array(raw.row_numbers, dtype=np.int64)
-        return cls(Rows(raw.texts, codes, numbers, raw.source), codes, text_hashes(raw.texts))
-
-    def take(self, indices: np.ndarray) -> "Pool":
-        """Return the rows at ``indices``, in that order."""
-        return Pool(self.rows.take(indices), self.labels[indices], [self.hashes[i] for i in indices])
+        vars(taken)["hashes"] = [self.hashes[i] for i in chosen]
+        return taken
 
 
 def drawn(keys: Iterable[str], seed: int, use: str) -> list[str]:
@@ -70,20 +64,20 @@ def drawn(keys: Iterable[str], seed: int, use: str) -> list[str]:
 
 
 def carve(
-    pool: Pool,
+    rows: Rows,
     names: Sequence[str],
     shares: Mapping[str, float],
     min_rows_to_split: int,
     seed: int,
     notes: list[str],
-) -> dict[str, Pool]:
+) -> dict[str, Rows]:
     """Hold back a share of each class's distinct texts for each split named in ``shares``.
 
     Own code where scikit-learn has none: its stratified splits know no groups of equal texts, depend on the
     order of rows, and refuse small classes. A text with several labels counts for its most frequent one.
 
     Args:
-        pool: Rows to divide; every one is in exactly one of the parts.
+        rows: What to divide; every one is in exactly one of the parts.
         names: Name of each class.
         shares: Split -> share, from 0; together below 1.
         min_rows_to_split: With fewer rows nothing is held back.
@@ -91,19 +85,19 @@ def carve(
         notes: Takes a sentence for what was and what could not be held back.
 
     Returns:
-        ``train`` and every split of ``shares``, the rows of each in the order of the pool.
+        ``train`` and every split of ``shares``, the rows of each in their order.
     """
     shares = {name: share for name, share in shares.items() if share > 0}
-    source = pool.rows.source
+    source = rows.source
     if not shares:
-        return {"train": pool}
-    if len(pool.rows) < min_rows_to_split:
+        return {"train": rows}
+    if len(rows) < min_rows_to_split:
         notes.append(
-            f"{source}: {plural(len(pool.rows), 'row')}, fewer than {min_rows_to_split:,}: nothing is held back "
+            f"{source}: {plural(len(rows), 'row')}, fewer than {min_rows_to_split:,}: nothing is held back "
             f"for {' or '.join(shares)}, all rows train."
         )
-        return {"train": pool}
-    of_class = _texts_per_class(pool)
+        return {"train": rows}
+    of_class = _texts_per_class(rows)
     part_of: dict[str, str] = {}
     small: dict[str, list[str]] = {name: [] for name in shares}
     left_share = 1 - sum(shares.values())
@@ -126,17 +120,17 @@ def carve(
                 f"{source}: {len(classes)} of {len(of_class)} classes are too small to hold back a row for {name} "
                 f"and stay in train: {listed}."
             )
-    where = np.array([part_of.get(key, "train") for key in pool.hashes])
-    return {name: pool.take(np.flatnonzero(where == name)) for name in ("train", *shares)}
+    where = np.array([part_of.get(key, "train") for key in rows.hashes])
+    return {name: rows.take(np.flatnonzero(where == name)) for name in ("train", *shares)}
 
 
-def _texts_per_class(pool: Pool) -> dict[int, list[str]]:
+def _texts_per_class(rows: Rows) -> dict[int, list[str]]:
     """Return each class's distinct texts; a text with several labels goes to the most frequent, then lowest."""
-    labels = pool.labels.tolist()
-    n_rows_of = Counter(pool.hashes)
-    label_of: dict[str, int] = dict(zip(pool.hashes, labels, strict=True))
+    labels = rows.labels.tolist()
+    n_rows_of = Counter(rows.hashes)
+    label_of: dict[str, int] = dict(zip(rows.hashes, labels, strict=True))
     votes: dict[str, Counter[int]] = {}
-    for key, label in zip(pool.hashes, labels, strict=True):
+    for key, label in zip(rows.hashes, labels, strict=True):
         if n_rows_of[key] > 1:
             votes.setdefault(key, Counter())[label] += 1
     for key, counts in votes.items():

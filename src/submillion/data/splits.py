@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from submillion.data.carve import Pool, Rows, carve, drawn
+from submillion.data.carve import Rows, carve, drawn
 from submillion.data.duplicates import sha256_of_hashes, text_hashes
 from submillion.data.labels import Encoded, encode_labels
 from submillion.data.opened import plural
@@ -108,15 +108,15 @@ def load_splits(
     """
     _check_numbers(validation_share, calibration_share, min_rows_to_split, max_rows_per_class, seed)
     notes: list[str] = []
-    pool, encoded = _read_train(train, text_columns, label_column, label_names, notes)
+    rows, encoded = _read_train(train, text_columns, label_column, label_names, notes)
     given = _read_validation(validation, text_columns, label_column, encoded, notes)
-    pool, given, test_sha256, n_left_out = _kept_apart(pool, given, test, (text_columns, label_column), notes)
+    rows, given, test_sha256, n_left_out = _kept_apart(rows, given, test, (text_columns, label_column), notes)
     if max_rows_per_class is not None:
-        pool = _subsampled(pool, max_rows_per_class, seed, notes)
-    _check_pool(pool, encoded.names, notes)
+        rows = _subsampled(rows, max_rows_per_class, seed, notes)
+    _check_rows(rows, encoded.names, notes)
     carved_share = validation_share if given is None else 0.0
     shares = {"validation": carved_share, "calibration": calibration_share}
-    parts = carve(pool, encoded.names, shares, min_rows_to_split, seed, notes)
+    parts = carve(rows, encoded.names, shares, min_rows_to_split, seed, notes)
     return _splits(parts, given, encoded, notes, test_sha256, n_left_out)
 
 
@@ -147,8 +147,8 @@ def _check_numbers(
 
 
 def _splits(
-    parts: dict[str, Pool],
-    given: Pool | None,
+    parts: dict[str, Rows],
+    given: Rows | None,
     encoded: Encoded,
     notes: list[str],
     test_sha256: str | None,
@@ -157,12 +157,11 @@ def _splits(
     """Return the parts that hold rows, the given validation among them, with what was done to get them."""
     if given is not None:
         parts = parts | {"validation": given}
-    parts = {name: part for name, part in parts.items() if len(part.rows)}
-    rows = {name: part.rows for name, part in parts.items()}
+    parts = {name: part for name, part in parts.items() if len(part)}
     return Splits(
-        train=rows["train"],
-        validation=rows.get("validation"),
-        calibration=rows.get("calibration"),
+        train=parts["train"],
+        validation=parts.get("validation"),
+        calibration=parts.get("calibration"),
         label_names=encoded.names,
         label_values=encoded.values,
         notes=tuple(notes),
@@ -178,7 +177,7 @@ def _read_train(
     label_column: str | None,
     label_names: Sequence[str] | None,
     notes: list[str],
-) -> tuple[Pool, Encoded]:
+) -> tuple[Rows, Encoded]:
     """Return the train rows, and the labels that they set for every other source."""
     raw = read_rows(source, text_columns=text_columns, label_column=label_column)
     encoded = encode_labels(
@@ -190,7 +189,7 @@ def _read_train(
         row_numbers=raw.row_numbers,
     )
     notes.extend(raw.notes)
-    return Pool.of(raw, encoded.codes), encoded
+    return Rows.of(raw, encoded.codes), encoded
 
 
 def _read_validation(
@@ -199,7 +198,7 @@ def _read_validation(
     label_column: str | None,
     encoded: Encoded,
     notes: list[str],
-) -> Pool | None:
+) -> Rows | None:
     if source is None:
         return None
     raw = read_rows(source, text_columns=text_columns, label_column=label_column)
@@ -212,16 +211,16 @@ def _read_validation(
         row_numbers=raw.row_numbers,
     ).codes
     notes.extend(raw.notes)
-    return Pool.of(raw, codes)
+    return Rows.of(raw, codes)
 
 
 def _kept_apart(
-    pool: Pool,
-    given: Pool | None,
+    rows: Rows,
+    given: Rows | None,
     test: Any,
     columns: tuple[Sequence[str] | None, str | None],
     notes: list[str],
-) -> tuple[Pool, Pool | None, str | None, int]:
+) -> tuple[Rows, Rows | None, str | None, int]:
     """Leave out rows shared with test, and train rows shared with validation.
 
     Returns:
@@ -232,65 +231,63 @@ def _kept_apart(
         texts = read_rows(test, text_columns=columns[0], label_column=columns[1], labels="never").texts
         hashes = text_hashes(texts)
         test_sha256 = sha256_of_hashes(hashes)
-        pool, given, n_left_out = _decontaminated(pool, given, set(hashes), notes)
+        rows, given, n_left_out = _decontaminated(rows, given, set(hashes), notes)
     if given is not None:
-        pool, _ = _without(pool, set(given.hashes), "validation", notes)
-    return pool, given, test_sha256, n_left_out
+        rows, _ = _without(rows, set(given.hashes), "validation", notes)
+    return rows, given, test_sha256, n_left_out
 
 
 def _decontaminated(
-    pool: Pool, given: Pool | None, test_hashes: set[str], notes: list[str]
-) -> tuple[Pool, Pool | None, int]:
-    pool, n_left_out = _without(pool, test_hashes, "test", notes)
+    rows: Rows, given: Rows | None, test_hashes: set[str], notes: list[str]
+) -> tuple[Rows, Rows | None, int]:
+    rows, n_left_out = _without(rows, test_hashes, "test", notes)
     if given is not None:
-        source = given.rows.source
+        source = given.source
         given, _ = _without(given, test_hashes, "test", notes)
-        if not len(given.rows):
+        if not len(given):
             raise DataError(
                 f"{source}: every validation row stands in test; give other rows, or leave validation out to carve "
                 "them from train"
             )
-    return pool, given, n_left_out
+    return rows, given, n_left_out
 
 
-def _without(pool: Pool, hashes: set[str], other: str, notes: list[str]) -> tuple[Pool, int]:
-    kept = np.array([i for i, key in enumerate(pool.hashes) if key not in hashes], dtype=np.int64)
-    n_left_out = len(pool.rows) - len(kept)
+def _without(rows: Rows, hashes: set[str], other: str, notes: list[str]) -> tuple[Rows, int]:
+    kept = np.array([i for i, key in enumerate(rows.hashes) if key not in hashes], dtype=np.int64)
+    n_left_out = len(rows) - len(kept)
     if n_left_out:
-        notes.append(
-            f"{pool.rows.source}: {plural(n_left_out, 'row')} left out whose text stands in {other}."
-        )
+        notes.append(f"{rows.source}: {plural(n_left_out, 'row')} left out whose text stands in {other}.")
     else:
-        notes.append(f"{pool.rows.source}: no row's text stands in {other}.")
-    return pool.take(kept), n_left_out
+        notes.append(f"{rows.source}: no row's text stands in {other}.")
+    return rows.take(kept), n_left_out
 
 
-def _subsampled(pool: Pool, most: int, seed: int, notes: list[str]) -> Pool:
+def _subsampled(rows: Rows, most: int, seed: int, notes: list[str]) -> Rows:
     """Keep at most so many rows a class: distinct texts first, in an order drawn from seed and text."""
     seen: Counter[str] = Counter()
     repeat = []
-    for key in pool.hashes:
+    for key in rows.hashes:
         repeat.append(seen[key])
         seen[key] += 1
-    draw = drawn(pool.hashes, seed, "subsample")
+    draw = drawn(rows.hashes, seed, "subsample")
     order = sorted(range(len(draw)), key=lambda i: (repeat[i], draw[i]))
     taken: Counter[int] = Counter()
     kept = []
     for i in order:
-        label = int(pool.labels[i])
+        label = int(rows.labels[i])
         if taken[label] < most:
             taken[label] += 1
             kept.append(i)
     notes.append(
-        f"{pool.rows.source}: {len(kept):,} of {plural(len(pool.rows), 'row')} kept, at most {most:,} a class."
+        f"{rows.source}: {len(kept):,} of {plural(len(rows), 'row')} kept, at most {most:,} a class."
     )
-    return pool.take(np.array(sorted(kept), dtype=np.int64))
+    return rows.take(np.array(sorted(kept), dtype=np.int64))
 
 
-def _check_pool(pool: Pool, names: tuple[str, ...], notes: list[str]) -> None:
+def _check_rows(rows: Rows, names: tuple[str, ...], notes: list[str]) -> None:
     """Count duplicates and classes without rows; fewer than two classes cannot train."""
-    source = pool.rows.source
-    labels = pool.labels.tolist()
+    source = rows.source
+    labels = rows.labels.tolist()
     present = set(labels)
     if len(present) < 2:
         left = ", ".join(repr(names[label]) for label in present) or "none"
@@ -301,10 +298,10 @@ def _check_pool(pool: Pool, names: tuple[str, ...], notes: list[str]) -> None:
     if absent := [name for label, name in enumerate(names) if label not in present]:
         listed = ", ".join(absent[:10]) + (", ..." if len(absent) > 10 else "")
         notes.append(f"{source}: {len(absent)} of {len(names)} classes have no row to train on: {listed}.")
-    n_repeated = len(pool.rows) - len(set(pool.hashes))
+    n_repeated = len(rows) - len(set(rows.hashes))
     if not n_repeated:
         return
     notes.append(f"{source}: {plural(n_repeated, 'row')} repeat an earlier row's text and are kept.")
-    n_labels_of = Counter(key for key, _ in set(zip(pool.hashes, labels, strict=True)))
+    n_labels_of = Counter(key for key, _ in set(zip(rows.hashes, labels, strict=True)))
     if n_conflicting := sum(n > 1 for n in n_labels_of.values()):
         notes.append(f"{source}: {plural(n_conflicting, 'text')} with more than one label, kept as they are.")

@@ -13,7 +13,6 @@ from rich.console import Console
 from sklearn.model_selection import StratifiedGroupKFold
 
 from submillion.baselines import fit_baselines
-from submillion.data.duplicates import text_hashes
 from submillion.scoring import embed_frozen, score
 from submillion.statistics import compare, wilson_interval
 from submillion.temperature import fit_temperatures
@@ -40,7 +39,7 @@ def cross_validate(prepared: Prepared, folds: int, console: Console) -> dict[str
     )
     started = time.monotonic()
     parts = StratifiedGroupKFold(folds, shuffle=True, random_state=recipe.seed)
-    groups = text_hashes(splits.train.texts)  # rows of one text stay in one fold
+    groups = splits.train.hashes  # rows of one text stay in one fold
     embeddings = embed_frozen(
         prepared.build(), train.input_ids, recipe.training.per_device_eval_batch_size
     )  # frozen: the same in each fold

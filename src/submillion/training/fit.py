@@ -62,15 +62,37 @@ def fit_adapter(
     Raises:
         RunError: If training diverges.
     """
+    freeze_unplanned(model, plan)  # PEFT's disable_adapter() lets a frozen, saved head train again
+    assert_planned(model, plan, "before training")
+    torch.manual_seed(recipe.seed)
+    trainer = _trainer(model, plan, recipe, train, validation, folder, console, history)
+    if before is not None:
+        before(trainer)
+    fit(trainer, resume)
+    batch_size = recipe.training.per_device_eval_batch_size
+    score(model, train.input_ids[:batch_size])  # refuses a model that has diverged
+    return trainer
+
+
+def _trainer(
+    model: Classifier,
+    plan: Plan,
+    recipe: Recipe,
+    train: Labelled,
+    validation: Labelled | None,
+    folder: Path,
+    console: Console,
+    history: Path | None,
+) -> BudgetTrainer:
+    """Return the Trainer that a recipe asks for; see `fit_adapter`."""
     config = recipe.training
     arguments = training_arguments(config, folder, recipe.seed, validation is not None)
     batch_rows = config.per_device_train_batch_size * config.gradient_accumulation_steps
-    steps_in_epoch = math.ceil(
-        math.ceil(len(train.input_ids) / config.per_device_train_batch_size)
-        / config.gradient_accumulation_steps
-    )
+    n_batches = math.ceil(len(train.input_ids) / config.per_device_train_batch_size)
     callbacks = [
-        SaveWithinEpoch(config.save_steps or SAVE_STEPS, steps_in_epoch),
+        SaveWithinEpoch(
+            config.save_steps or SAVE_STEPS, math.ceil(n_batches / config.gradient_accumulation_steps)
+        ),
         ProgressBar(batch_rows, console),
     ]
     if history is not None:
@@ -78,18 +100,13 @@ def fit_adapter(
     if validation is not None and config.early_stopping_patience is not None:
         callbacks.append(EarlyStoppingCallback(config.early_stopping_patience))
     pad_length = recipe.data.max_length if recipe.data.padding == "max_length" else None
-    freeze_unplanned(model, plan)  # PEFT's disable_adapter() lets a frozen, saved head train again
-    assert_planned(model, plan, "before training")
     groups_lengths = "length_groups" in config.pieces and pad_length is None
-    tokens_at_once = None
-    if "token_slices" in config.pieces and arguments.use_cpu:
-        tokens_at_once = TOKENS_AT_ONCE
-    torch.manual_seed(recipe.seed)
-    trainer = BudgetTrainer(
+    slices_tokens = "token_slices" in config.pieces and arguments.use_cpu
+    return BudgetTrainer(
         plan=plan,
         validation=None if validation is None else validation.input_ids,
         evaluate_scores=None if validation is None else validation_figures(validation.labels),
-        tokens_at_once=tokens_at_once,
+        tokens_at_once=TOKENS_AT_ONCE if slices_tokens else None,
         lengths=[len(ids) for ids in train.input_ids] if groups_lengths else None,
         model=model,
         args=arguments,
@@ -102,11 +119,6 @@ def fit_adapter(
         eval_dataset=None if validation is None else TrainRows(validation.input_ids, validation.labels),
         callbacks=callbacks,
     )
-    if before is not None:
-        before(trainer)
-    fit(trainer, resume)
-    score(model, train.input_ids[: config.per_device_eval_batch_size])  # refuses a model that has diverged
-    return trainer
 
 
 def validation_figures(labels: np.ndarray) -> Callable[[Scores], dict[str, float]]:

@@ -9,7 +9,6 @@ from rich.console import Console
 
 from submillion.budget.families import length_limit
 from submillion.budget.plan import Plan, make_plan
-from submillion.data.duplicates import text_hashes
 from submillion.data.splits import Splits, load_splits
 from submillion.data.token_cache import tokens_of_splits
 from submillion.data.tokens import TokenRows, choose_max_length, cut
@@ -135,7 +134,7 @@ def _check_folds(folds: int | None, splits: Splits) -> None:
     if folds is None:
         return
     texts: dict[int, set[str]] = {}
-    for text_hash, label in zip(text_hashes(splits.train.texts), splits.train.labels.tolist(), strict=True):
+    for text_hash, label in zip(splits.train.hashes, splits.train.labels.tolist(), strict=True):
         texts.setdefault(label, set()).add(text_hash)
     fewest = min(texts, key=lambda label: len(texts[label]))
     if len(texts[fewest]) < folds:

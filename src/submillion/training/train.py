@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 
 from submillion.baselines import Baselines, fit_baselines, load_baselines, save_baselines
-from submillion.data.duplicates import HASH_LETTERS, text_hashes
+from submillion.data.duplicates import HASH_LETTERS
 from submillion.data.splits import Rows
 from submillion.errors import RunError
 from submillion.model.build import Classifier
@@ -151,9 +151,7 @@ def _train(
 ) -> dict[str, Any]:
     """Fit baselines and adapter, score what was held back, save; return the record so far."""
     recipe, splits = prepared.recipe, prepared.splits
-    write_json(
-        folder.train_hashes, [text_hash[:HASH_LETTERS] for text_hash in text_hashes(splits.train.texts)]
-    )
+    write_json(folder.train_hashes, [text_hash[:HASH_LETTERS] for text_hash in splits.train.hashes])
     train, validation = prepared.train, prepared.validation
     with seconds.spent_on("build"):
         model = prepared.build()
