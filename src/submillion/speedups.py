@@ -26,7 +26,9 @@ SPEEDUPS: Mapping[str, Speedup] = MappingProxyType(
             "Batches of like length, so that little is padding.", "any", "training.sampler"
         ),
         "few_lengths": Speedup(
-            "Batches padded to a multiple of 8 tokens, so that few shapes are met.", "any", "training.trainer"
+            "Batches padded to one of four lengths for each doubling, so that few shapes are met.",
+            "any",
+            "training.trainer",
         ),
         "token_slices": Speedup(
             "Micro-batches of very many tokens in slices of their rows, for memory (CPU).",

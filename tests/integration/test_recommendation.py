@@ -11,6 +11,8 @@ from conftest import learnable_rows, write_csv
 from submillion.baselines import load_baselines
 from submillion.cli.main import main
 from submillion.cli.predict import command
+from submillion.closeness import SAFETY, close_rows
+from submillion.fast.features import can_multiply_int8
 from submillion.model.device import has_bf16
 from submillion.prediction import ANSWERING, answering, load_adapter
 from submillion.training.cross_validation import _recommended
@@ -114,19 +116,42 @@ def test_what_cannot_answer_is_refused(crossed):
     assert tuple(offered) == ANSWERING
 
 
+def test_with_two_labels_too_a_close_row_is_found():
+    assert close_rows(np.array([[0.0, 1e-4], [3.0, 0.0]]), shift=0.01).tolist() == [0]
+    assert close_rows(np.array([[0.1, 0.05, -0.9], [2.0, 0.0, -9.0]]), shift=0.03).tolist() == [0]
+
+
 @pytest.mark.skipif(not has_bf16(), reason="no bf16 here: everything is scored in fp32")
 def test_rows_that_bf16_could_turn_are_scored_again_in_fp32(crossed, monkeypatch):
     exact = load_adapter(crossed)
     assert exact._load_exact is not None
     expected = answering.Adapter(exact._load_exact(), 64).scores(NEW).logits
-    monkeypatch.setattr(answering, "CLOSE", 0.0)
     fast = load_adapter(crossed)
-    assert not np.array_equal(fast.scores(NEW).logits, expected)
+    assert 0 < fast._shift < 0.1
+    fast._shift = 0.0
+    alone = fast.scores(NEW).logits
+    assert not np.array_equal(alone, expected)
     assert "_exact" not in vars(fast)  # not even loaded
-    ordered = np.sort(fast.scores(NEW).logits, axis=1)
-    gaps = (ordered[:, -1] - ordered[:, -2]) / (ordered[:, -1] - ordered[:, 0])
+    assert np.ptp(alone - expected, axis=1).max() < SAFETY * exact._shift
+    gaps = np.diff(np.sort(alone, axis=1)[:, -2:], axis=1)[:, 0]
     middle = float(np.median(gaps))
-    monkeypatch.setattr(answering, "CLOSE", middle)
-    both = load_adapter(crossed).scores(NEW).logits
+    fast._shift = middle / SAFETY
+    both = fast.scores(NEW).logits
     np.testing.assert_allclose(both[gaps < middle], expected[gaps < middle], rtol=1e-5, atol=1e-6)
-    assert np.array_equal(both[gaps > middle], fast.scores(NEW).logits[gaps > middle])
+    assert np.array_equal(both[gaps > middle], alone[gaps > middle])
+
+
+@pytest.mark.skipif(not can_multiply_int8(), reason="no int8 products here")
+def test_a_run_in_int8_has_the_baselines_of_one_in_bf16(tiny_encoder, tmp_path):
+    runs = {}
+    for numerics in ("fast", "int8"):
+        runs[numerics] = submillion.train(
+            learnable_rows(60),
+            output=tmp_path / numerics,
+            model=tiny_encoder("bert"),
+            numerics=numerics,
+            num_train_epochs=1,
+            quiet=True,
+        )
+    weights = [load_baselines(tmp_path / name / "baselines")["probe_mean"].linear.weight for name in runs]
+    assert np.array_equal(*weights)

@@ -21,6 +21,7 @@ ORDER = [
     {"fast"},
     {"model"},
     {"scoring"},
+    {"closeness"},
     {"prediction", "training"},
     {"evaluation"},
     {"api"},

@@ -89,7 +89,7 @@ class FastBlock(nn.Module):
         **kwargs: Any,
     ) -> torch.Tensor:
         """Return the block's output, `[rows, tokens, width]`; one token a row where only the first is wanted."""
-        if self.is_served:
+        if self.is_served and not torch.is_autocast_enabled(hidden_states.device.type):
             output = self._run(hidden_states, _key_mask(attention_mask, hidden_states.dtype))
         else:
             self.unpack()

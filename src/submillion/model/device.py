@@ -25,21 +25,28 @@ def has_bf16() -> bool:
     return has_bf16_products()
 
 
-def choose_numerics(asked: str | None, base_dropout: float | None, model_type: str) -> str:
+def choose_numerics(
+    asked: str | None, base_dropout: float | None, model_type: str, *, fp16: bool = False
+) -> str:
     """Return the numerics that a run trains in.
 
     Args:
         asked: ``exact``, ``fast``, ``int8``, or None for ``fast`` where it serves, else ``exact``.
         base_dropout: Dropout inside the frozen encoder; None: what its config says.
         model_type: The encoder's family.
+        fp16: Whether mixed precision is asked for, which casts by itself.
 
     Raises:
-        ConfigError: If other numerics than exact are asked for with dropout in the encoder, for a family without
-            fast blocks, or int8 on a machine without fast int8 products.
+        ConfigError: If other numerics than exact are asked for with dropout in the encoder, with fp16, for a
+            family without fast blocks, or int8 on a machine without fast int8 products.
     """
     has_fast_block = family_of(model_type).has_fast_block
     if asked is None:
-        return "fast" if has_fast_block and base_dropout == 0 and has_bf16() else "exact"
+        return "fast" if has_fast_block and base_dropout == 0 and not fp16 and has_bf16() else "exact"
+    if asked != "exact" and fp16:
+        raise ConfigError(
+            f"numerics={asked!r} needs no fp16, which is for exact numerics: leave one of the two out"
+        )
     if asked != "exact" and base_dropout:
         raise ConfigError(
             f"numerics={asked!r} has no dropout inside the frozen encoder, and base_dropout={base_dropout} asks for it: "
@@ -69,6 +76,8 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):  # another C library, such as musl
         return False
     libc.malloc_trim(0)  # what loading left behind
-    settings = {_M_MMAP_THRESHOLD: 2**31 - 1, _M_TRIM_THRESHOLD: 2**31 - 1, _M_TOP_PAD: 64 * 2**20}
-    told = [mallopt(parameter, value) for parameter, value in settings.items()]
-    return all(told)
+    # Without the first the other two would make it worse: glibc then stops to adapt the threshold by itself.
+    most = 32 * 2**20  # what an older glibc takes
+    if not (mallopt(_M_MMAP_THRESHOLD, 2**31 - 1) or mallopt(_M_MMAP_THRESHOLD, most)):
+        return False
+    return bool(mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)) and bool(mallopt(_M_TOP_PAD, 64 * 2**20))

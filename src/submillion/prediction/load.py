@@ -19,6 +19,9 @@ from submillion.run import RunFolder
 ANSWERING = ("recommended", "adapter", "tfidf_svm", "probe_mean", "probe_first")
 """What may be asked to answer."""
 
+UNMEASURED_SHIFT = 0.05
+"""For a run that does not say how far bf16 moves its logits, having been trained where there is none."""
+
 
 def load_predictor(
     path: str | Path,
@@ -92,7 +95,8 @@ def load_adapter(path: str | Path, *, encoder: str | None = None) -> Adapter:
     batch_size = recipe.training.per_device_eval_batch_size
     load = partial(_load_planned, folder.adapter, recipe, encoder)
     if record["with"]["numerics"] != "exact" and has_bf16():
-        return Adapter(load("fast"), batch_size, load_exact=partial(load, "exact"))
+        shift = record.get("bf16_shift") or UNMEASURED_SHIFT
+        return Adapter(load("fast"), batch_size, load_exact=partial(load, "exact"), shift=shift)
     return Adapter(load("exact"), batch_size)
 
 

@@ -39,6 +39,15 @@ def complete_checkpoints(folder: Path) -> list[Path]:
     return sorted(found, key=_step)
 
 
+def share_done(folder: Path) -> float:
+    """Return the share of a run's steps, from 0 to 1, that its newest whole checkpoint stands for."""
+    whole = complete_checkpoints(folder)
+    if not whole:
+        return 0.0
+    state = read_json(whole[-1] / "trainer_state.json")
+    return float(state["global_step"] / state["max_steps"])
+
+
 def remove_incomplete(folder: Path) -> None:
     """Remove the checkpoints that a kill left half-written."""
     for path in folder.glob("checkpoint-*"):

@@ -41,7 +41,7 @@ def cross_validate(prepared: Prepared, folds: int, console: Console) -> dict[str
     parts = StratifiedGroupKFold(folds, shuffle=True, random_state=recipe.seed)
     groups = splits.train.hashes  # rows of one text stay in one fold
     embeddings = embed_frozen(
-        prepared.build(), train.input_ids, recipe.training.per_device_eval_batch_size
+        prepared.embedder(prepared.build()), train.input_ids, recipe.training.per_device_eval_batch_size
     )  # frozen: the same in each fold
     scores: dict[str, np.ndarray] = {}
     for number, (kept, left_out) in enumerate(parts.split(train.labels, train.labels, groups), start=1):

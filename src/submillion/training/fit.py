@@ -43,7 +43,6 @@ def fit_adapter(
     *,
     history: Path | None = None,
     resume: bool = False,
-    before: Callable[[BudgetTrainer], None] | None = None,
 ) -> BudgetTrainer:
     """Train ``model`` in place, the best epoch loaded at the end where there is validation.
 
@@ -57,7 +56,6 @@ def fit_adapter(
         console: Where progress is shown.
         history: Where logged steps are appended; None: nowhere.
         resume: Go on from the newest whole checkpoint in ``folder``.
-        before: Called with what is ready to train, before the first step.
 
     Raises:
         RunError: If training diverges.
@@ -65,16 +63,14 @@ def fit_adapter(
     freeze_unplanned(model, plan)  # PEFT's disable_adapter() lets a frozen, saved head train again
     assert_planned(model, plan, "before training")
     torch.manual_seed(recipe.seed)
-    trainer = _trainer(model, plan, recipe, train, validation, folder, console, history)
-    if before is not None:
-        before(trainer)
+    trainer = make_trainer(model, plan, recipe, train, validation, folder, console, history)
     fit(trainer, resume)
     batch_size = recipe.training.per_device_eval_batch_size
     score(model, train.input_ids[:batch_size])  # refuses a model that has diverged
     return trainer
 
 
-def _trainer(
+def make_trainer(
     model: Classifier,
     plan: Plan,
     recipe: Recipe,
@@ -82,7 +78,7 @@ def _trainer(
     validation: Labelled | None,
     folder: Path,
     console: Console,
-    history: Path | None,
+    history: Path | None = None,
 ) -> BudgetTrainer:
     """Return the Trainer that a recipe asks for; see `fit_adapter`."""
     config = recipe.training

@@ -47,7 +47,7 @@ class Forecast:
     """What a training will need.
 
     Attributes:
-        minutes: Training and scoring validation; early stopping is not foreseen.
+        minutes: Training and scoring validation, cross-validation included; early stopping is not foreseen.
         peak_gb: The process's largest resident memory, or the GPU's, in 10**9 bytes.
         share_cut: Share of the train rows that are longer than ``max_length``, from 0 to 1.
     """
@@ -64,16 +64,16 @@ class Forecast:
         """Return it in words.
 
         >>> Forecast(12.4, 1.63, 0.05).sentence()
-        'forecast: at most about 12 minutes of training, 1.6 GB of memory at the peak, 5.0 % of the train rows cut'
+        'forecast: about 12 minutes of training, 1.6 GB of memory at the peak, 5.0 % of the train rows cut'
         """
         minutes = f"{60 * self.minutes:.0f} seconds" if self.minutes < 2 else f"{self.minutes:.0f} minutes"
         return (
-            f"forecast: at most about {minutes} of training, {self.peak_gb:.1f} GB of memory at the peak, "
+            f"forecast: about {minutes} of training, {self.peak_gb:.1f} GB of memory at the peak, "
             f"{100 * self.share_cut:.1f} % of the train rows cut"
         )
 
 
-def forecast(trainer: BudgetTrainer, share_cut: float) -> Forecast:
+def forecast(trainer: BudgetTrainer, share_cut: float, trainings: float = 1.0) -> Forecast:
     """Measure a few micro-batches and return what the whole training will need.
 
     Weights and random state are as before afterwards, and no gradient is left.
@@ -81,6 +81,8 @@ def forecast(trainer: BudgetTrainer, share_cut: float) -> Forecast:
     Args:
         trainer: Ready to train.
         share_cut: Share of the train rows that are cut.
+        trainings: How many such trainings there will be: more than one with cross-validation, less than one where
+            a part is done already.
 
     Raises:
         RunError: If more memory is needed than is free; it says what to lower.
@@ -92,7 +94,7 @@ def forecast(trainer: BudgetTrainer, share_cut: float) -> Forecast:
     seconds += epochs * _LOOP_SECONDS * len(steps) / trainer.args.gradient_accumulation_steps
     if trainer.validation is not None:
         seconds += epochs * _scoring_seconds(trainer, trainer.validation)
-    return Forecast(seconds / 60, peak / 1e9, share_cut)
+    return Forecast(trainings * seconds / 60, peak / 1e9, share_cut)
 
 
 def _steps(trainer: BudgetTrainer) -> list[list[Shape]]:
@@ -112,11 +114,10 @@ def _steps(trainer: BudgetTrainer) -> list[list[Shape]]:
 @contextmanager
 def _undone(trainer: BudgetTrainer) -> Iterator[None]:
     """Put the random state back, and drop the gradients."""
-    state = torch.get_rng_state()
     try:
-        yield
+        with torch.random.fork_rng():
+            yield
     finally:
-        torch.set_rng_state(state)
         for parameter in trainer.model.parameters():
             parameter.grad = None
 
@@ -188,7 +189,9 @@ def _peak_bytes(trainer: BudgetTrainer, steps: list[list[Shape]]) -> float:
     passing = 3 * math.prod(longest) * config.intermediate_size * 4
     n_trainable = trainer.plan.trainable_parameters
     more = kept + passing + 12 * n_trainable  # gradients and AdamW's two moments, in fp32
-    more += _BEYOND + _SHAPE_BYTES * len(shapes)
+    more += _BEYOND
+    if trainer.args.use_cpu:
+        more += _SHAPE_BYTES * len(shapes)
     held, free, largest = _memory()
     if more > free:
         raise RunError(
@@ -246,10 +249,20 @@ def peak_bytes() -> int:
 
 
 def _free_in_group(folder: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return what the control group, such as a container's, leaves free; a very large number without a limit."""
-    try:
-        limit = (folder / "memory.max").read_text().strip()
-        used = int((folder / "memory.current").read_text())
-    except (OSError, ValueError):
-        return sys.maxsize
-    return sys.maxsize if limit == "max" else int(limit) - used
+    """Return what the control group, such as a container's, leaves free; a very large number without a limit.
+
+    File pages that the kernel would drop for whoever needs memory count as free.
+    """
+    for limit_name, used_name, droppable in (
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        try:
+            limit = (folder / limit_name).read_text().strip()
+            used = int((folder / used_name).read_text())
+            lines = (folder / limit_name).with_name("memory.stat").read_text().splitlines()
+        except (OSError, ValueError):
+            continue
+        dropped = sum(int(line.split()[1]) for line in lines if line.split()[0] == droppable)
+        return sys.maxsize if limit == "max" else int(limit) - used + dropped
+    return sys.maxsize

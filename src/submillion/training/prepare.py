@@ -51,17 +51,21 @@ class Prepared:
     plan: Plan
     tokens: dict[str, TokenRows]
 
-    def build(self) -> Classifier:
-        """Build the planned model afresh, the same one each time."""
+    def build(self, numerics: str | None = None) -> Classifier:
+        """Build the planned model afresh, the same one each time; in the recipe's numerics unless told otherwise."""
         return build_model(
             self.plan,
             self.encoder,
             self.splits.label_names,
             seed=self.recipe.seed,
             base_dropout=self.recipe.model.base_dropout,
-            numerics=self.recipe.training.numerics or "exact",
+            numerics=numerics or self.recipe.training.numerics or "exact",
             pieces=self.recipe.training.pieces,
         )
+
+    def embedder(self, model: Classifier) -> Classifier:
+        """Return what embeds rows for the baselines: ``model``, or one in bf16 for int8, in which nothing predicts."""
+        return self.build("fast") if self.recipe.training.numerics == "int8" else model
 
     @property
     def train(self) -> Labelled:
@@ -179,7 +183,9 @@ def _resolved(recipe: Recipe, plan: Plan, n_rows: int, max_length: int) -> Recip
     """Return the recipe with every default that the data or the plan decided filled in."""
     epochs = recipe.training.num_train_epochs or (12.0 if n_rows < 500 else 6.0 if n_rows < 5000 else 3.0)
     base_dropout = recipe.model.base_dropout
-    numerics = choose_numerics(recipe.training.numerics, base_dropout, plan.model_type)
+    numerics = choose_numerics(
+        recipe.training.numerics, base_dropout, plan.model_type, fp16=recipe.training.fp16
+    )
     return recipe.model_copy(
         update={
             "data": recipe.data.model_copy(update={"max_length": max_length}),

@@ -1,32 +1,35 @@
 """One training, from a recipe and rows to a run folder."""
 
 import platform
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 
 from submillion.baselines import Baselines, fit_baselines, load_baselines, save_baselines
+from submillion.closeness import measure_shift
 from submillion.data.duplicates import HASH_LETTERS
 from submillion.data.splits import Rows
 from submillion.errors import RunError
 from submillion.model.build import Classifier
 from submillion.model.device import choose_device
-from submillion.model.saved import save_adapter
+from submillion.model.saved import load_saved, save_adapter
 from submillion.recipe import Recipe
 from submillion.run import RunFolder, write_json
 from submillion.scoring import embed_frozen, score, write_scores
 from submillion.temperature import fit_temperatures
 from submillion.training.callbacks import read_history
-from submillion.training.checkpoints import complete_checkpoints
+from submillion.training.checkpoints import complete_checkpoints, share_done
 from submillion.training.cross_validation import cross_validate
-from submillion.training.fit import fit_adapter
-from submillion.training.forecast import forecast, peak_bytes
+from submillion.training.fit import fit_adapter, make_trainer
+from submillion.training.forecast import Forecast, forecast, peak_bytes
 from submillion.training.prepare import Prepared, Sources, prepare
 from submillion.training.start import start_from_probe
 from submillion.training.trainer import BudgetTrainer
@@ -57,8 +60,10 @@ def train_run(
         kept = recipe.training.model_copy(update={"numerics": earlier["with"]["numerics"]})
         recipe = recipe.model_copy(update={"training": kept})
     prepared = prepare(recipe, sources, console)
+    model = prepared.build()
+    foretold = _foretell(prepared, model, folder, console)
     if earlier is None:
-        folder.start(**_first_record(prepared, sources))
+        folder.start(**_first_record(prepared, sources), forecast=foretold.to_json())
     else:
         _check_same(earlier, prepared, folder)
         if differing := [
@@ -71,7 +76,23 @@ def train_run(
     with folder.failure_noted():
         seconds = Seconds(folder)
         seconds.add("preparing", time.monotonic() - started)
-        return _train(prepared, folder, resume, seconds, console)
+        return _train(prepared, model, folder, resume, seconds, console)
+
+
+def _foretell(prepared: Prepared, model: Classifier, folder: RunFolder, console: Console) -> Forecast:
+    """Say what the training will need, before anything is written; refuse what memory is too short for."""
+    recipe, tokens = prepared.recipe, prepared.tokens["train"]
+    with tempfile.TemporaryDirectory() as unused, console.status("measuring a few steps"):
+        trainer = make_trainer(
+            model, prepared.plan, recipe, prepared.train, prepared.validation, Path(unused), console
+        )
+        trainings = 1 - share_done(folder.checkpoints)
+        is_crossed = folder.exists and folder.read()["cross_validation"] is not None
+        if recipe.evaluation.cv is not None and not is_crossed:
+            trainings += recipe.evaluation.cv - 1  # that many trainings, each on all rows but a part
+        foretold = forecast(trainer, tokens.n_cut / max(1, len(tokens)), trainings)
+    console.print(foretold.sentence(), highlight=False, soft_wrap=True)
+    return foretold
 
 
 def _check_output(folder: RunFolder, resume: bool) -> dict[str, Any] | None:
@@ -147,26 +168,22 @@ def _first_record(prepared: Prepared, sources: Sources) -> dict[str, Any]:
 
 
 def _train(
-    prepared: Prepared, folder: RunFolder, resume: bool, seconds: "Seconds", console: Console
+    prepared: Prepared,
+    model: Classifier,
+    folder: RunFolder,
+    resume: bool,
+    seconds: "Seconds",
+    console: Console,
 ) -> dict[str, Any]:
     """Fit baselines and adapter, score what was held back, save; return the record so far."""
     recipe, splits = prepared.recipe, prepared.splits
     write_json(folder.train_hashes, [text_hash[:HASH_LETTERS] for text_hash in splits.train.hashes])
     train, validation = prepared.train, prepared.validation
-    with seconds.spent_on("build"):
-        model = prepared.build()
-    baselines = _baselines(prepared, model, folder, resume, seconds, console)
     if recipe.evaluation.cv is not None and folder.read()["cross_validation"] is None:
         with seconds.spent_on("cross_validation"):
             crossed = cross_validate(prepared, recipe.evaluation.cv, console)
         folder.update(cross_validation=crossed)
-
-    def foretell(trainer: BudgetTrainer) -> None:
-        with seconds.spent_on("forecast"), console.status("measuring a few steps"):
-            foretold = forecast(trainer, prepared.tokens["train"].n_cut / max(1, len(train.input_ids)))
-        folder.update(forecast=foretold.to_json())
-        console.print(foretold.sentence(), highlight=False, soft_wrap=True)
-
+    baselines = _baselines(prepared, model, folder, resume, seconds, console)
     trainer = fit_adapter(
         model,
         prepared.plan,
@@ -177,14 +194,15 @@ def _train(
         console,
         history=folder.history,
         resume=resume,
-        before=foretell,
     )
     seconds.set("training", trainer.seconds)
-    with seconds.spent_on("scoring"):
-        temperatures = _score_held_back(prepared, model, baselines, folder)
     _save(prepared, model, folder)
+    with seconds.spent_on("scoring"):
+        model, shift = _as_it_predicts(prepared, model, folder)
+        temperatures = _score_held_back(prepared, model, baselines, folder)
     history = read_history(folder.history)
     return folder.update(
+        bf16_shift=shift,
         peak_gb=round(peak_bytes() / 1e9, 2),
         baselines=baselines.to_json(),
         temperatures=temperatures or (folder.read()["cross_validation"] or {}).get("temperatures", {}),
@@ -207,7 +225,9 @@ def _baselines(
     train = prepared.train
     recipe, n_labels = prepared.recipe, len(prepared.splits.label_names)
     with seconds.spent_on("embedding"), console.status("embedding the train rows with the frozen encoder"):
-        embeddings = embed_frozen(model, train.input_ids, recipe.training.per_device_eval_batch_size)
+        embeddings = embed_frozen(
+            prepared.embedder(model), train.input_ids, recipe.training.per_device_eval_batch_size
+        )
     with seconds.spent_on("baselines"), console.status("fitting the baselines"):
         baselines = fit_baselines(
             prepared.splits.train.texts, train.labels, n_labels, embeddings, recipe.seed
@@ -216,6 +236,20 @@ def _baselines(
     if recipe.model.head_init == "probe":
         start_from_probe(model, train, baselines, recipe)
     return baselines
+
+
+def _as_it_predicts(
+    prepared: Prepared, model: Classifier, folder: RunFolder
+) -> tuple[Classifier, float | None]:
+    """Return what will predict, never in int8, and how far bf16 moves its logits; None in fp32."""
+    recipe = prepared.recipe
+    if recipe.training.numerics == "exact":
+        return model, None
+    if recipe.training.numerics == "int8":
+        model = load_saved(folder.adapter, numerics="fast").model
+    exact = load_saved(folder.adapter).model
+    rows, batch_size = prepared.tokens["train"].input_ids, recipe.training.per_device_eval_batch_size
+    return model, measure_shift(model, exact, rows, batch_size)
 
 
 def _score_held_back(

@@ -109,7 +109,7 @@ class BudgetTrainer(Trainer):
         self.remove_callback(transformers.ProgressCallback)
         self.remove_callback(transformers.PrinterCallback)
         self.folder = Path(str(self.args.output_dir))
-        self.started, self.earlier_seconds = time.monotonic(), 0.0
+        self.started, self.earlier_seconds = time.monotonic(), 0.0  # `fit` sets both
 
     @property
     def seconds(self) -> float:
@@ -258,7 +258,7 @@ def training_arguments(
     ``warmup_ratio`` becomes v5's fractional ``warmup_steps``; ``fp16`` counts on a GPU only.
     """
     has_gpu = choose_device().type == "cuda"
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=config.num_train_epochs,
         learning_rate=config.learning_rate,
@@ -275,6 +275,7 @@ def training_arguments(
         bf16=False,
         optim="adamw_torch_fused",
         logging_steps=config.logging_steps,
+        logging_nan_inf_filter=False,  # it looks at the loss after each micro-batch, and waits for the GPU
         eval_strategy="epoch" if has_validation else "no",
         save_strategy=SaveStrategy.EPOCH,
         greater_is_better=True,
@@ -288,6 +289,11 @@ def training_arguments(
         dataloader_pin_memory=has_gpu,
         metric_for_best_model=config.metric_for_best_model if has_validation else None,
     )
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = (
+            1  # DataParallel would copy blocks without their products; several GPUs are torchrun's
+        )
+    return arguments
 
 
 def fit(trainer: BudgetTrainer, resume: bool) -> None:
@@ -295,6 +301,7 @@ def fit(trainer: BudgetTrainer, resume: bool) -> None:
     remove_incomplete(trainer.folder)
     whole = complete_checkpoints(trainer.folder) if resume else []
     trainer.earlier_seconds = seconds_at(whole[-1]) if whole else 0.0
+    trainer.started = time.monotonic()
     with quiet_transformers():
         if whole and _had_ended(whole[-1], trainer):
             trainer._load_from_checkpoint(str(whole[-1]))

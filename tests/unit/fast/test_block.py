@@ -12,12 +12,14 @@ from torch import nn
 from transformers import AutoModel
 
 from submillion.budget import FAMILIES, METHODS, make_plan
+from submillion.errors import ConfigError
 from submillion.fast import adapted
 from submillion.fast.block import FastBlock
 from submillion.fast.dropout import drawn_mask
 from submillion.fast.features import can_pack
 from submillion.fast.install import every_token, install
 from submillion.model.build import Classifier, build_model, make_fast
+from submillion.model.device import choose_numerics
 from submillion.speedups import SPEEDUPS
 
 ALL = frozenset(SPEEDUPS)
@@ -438,6 +440,27 @@ def test_unpacked_blocks_give_their_layers_weights_back(stock):
     true = exact.state_dict()
     for name, value in fast.state_dict().items():
         assert torch.equal(value, true[name].to(value.dtype)), name
+
+
+def test_under_autocast_the_stock_block_runs(stock):
+    """PEFT and autocast cast as they always do; the products in place of theirs would meet two dtypes."""
+    model = stock()
+    plain, fast = copy.deepcopy(model).train(), make_fast(model, "exact", ALL).train()
+    labels = torch.tensor([0, 1, 2])
+    losses = []
+    for each in (plain, fast):
+        torch.manual_seed(0)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = each(**batch(), labels=labels).loss
+        loss.backward()
+        losses.append(loss.item())
+    assert losses[0] == losses[1]
+
+
+def test_fp16_is_for_exact_numerics():
+    assert choose_numerics(None, 0.0, "bert", fp16=True) == "exact"
+    with pytest.raises(ConfigError, match="numerics='fast' needs no fp16"):
+        choose_numerics("fast", 0.0, "bert", fp16=True)
 
 
 def test_an_adapter_of_another_kind_is_left_to_the_stock_blocks(tiny_encoder):

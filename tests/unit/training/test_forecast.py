@@ -1,6 +1,7 @@
 """What is told before training starts, and the refusal where memory is short."""
 
 import io
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from conftest import learnable_rows
 from submillion.errors import RunError
 from submillion.recipe import load_recipe
 from submillion.training import forecast as module
-from submillion.training.fit import fit_adapter
+from submillion.training.checkpoints import mark_complete, share_done
+from submillion.training.fit import fit_adapter, make_trainer
 from submillion.training.forecast import forecast
 from submillion.training.prepare import Sources, prepare
 
@@ -25,19 +27,11 @@ def told_before(tiny_encoder, tmp_path: Path, tell, **fields):
     settings = {"num_train_epochs": 2, "rank": 2, "min_rows_to_split": 10_000, **fields}
     recipe = load_recipe(model=tiny_encoder("bert"), head_init="random", **settings)
     prepared = prepare(recipe, Sources(learnable_rows(60)), QUIET)
-    told = []
     model = prepared.build()
-    fit_adapter(
-        model,
-        prepared.plan,
-        prepared.recipe,
-        prepared.train,
-        None,
-        tmp_path,
-        QUIET,
-        before=lambda trainer: told.append(tell(trainer)),
-    )
-    return told[0], model
+    parts = (model, prepared.plan, prepared.recipe, prepared.train, None, tmp_path, QUIET)
+    told = tell(make_trainer(*parts))
+    fit_adapter(*parts)
+    return told, model
 
 
 @pytest.mark.parametrize("numerics", ["exact", "fast"])
@@ -89,16 +83,70 @@ def test_too_little_memory_is_refused_before_the_first_step(tiny_encoder, tmp_pa
         submillion.train(learnable_rows(60), output=tmp_path / "run", model=tiny_encoder("bert"), quiet=True)
     assert "GB are free: lower per_device_train_batch_size (now 16) or max_length" in str(refusal.value)
     assert "\n" not in str(refusal.value)
-    assert not list((tmp_path / "run").glob("checkpoints/*"))
+    assert not (tmp_path / "run").exists()  # the same command may be given again, with a smaller batch
 
 
 def test_a_containers_limit_counts(tmp_path):
     assert module._free_in_group(tmp_path) > 2**60
+    (tmp_path / "memory.stat").write_text("anon 300\ninactive_file 500\nactive_file 200\n")
     (tmp_path / "memory.current").write_text("1000\n")
     (tmp_path / "memory.max").write_text("max\n")
     assert module._free_in_group(tmp_path) > 2**60
     (tmp_path / "memory.max").write_text("5000\n")
-    assert module._free_in_group(tmp_path) == 4000
+    assert module._free_in_group(tmp_path) == 4500
+
+
+def test_a_containers_limit_of_the_older_kind_counts(tmp_path):
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory" / "memory.limit_in_bytes").write_text("5000\n")
+    (tmp_path / "memory" / "memory.usage_in_bytes").write_text("1000\n")
+    (tmp_path / "memory" / "memory.stat").write_text("inactive_file 9\ntotal_inactive_file 500\n")
+    assert module._free_in_group(tmp_path) == 4500
+
+
+def test_cross_validation_is_foretold_and_refused_before_its_first_fold(tiny_encoder, tmp_path, monkeypatch):
+    told = []
+    plain = module.forecast
+    monkeypatch.setattr(
+        "submillion.training.train.forecast",
+        lambda trainer, share, trainings: told.append(trainings) or plain(trainer, share, trainings),
+    )
+    fields = {"model": tiny_encoder("bert"), "num_train_epochs": 1, "quiet": True}
+    submillion.train(learnable_rows(45), output=tmp_path / "run", cv=3, **fields)
+    assert told == [3.0]
+    monkeypatch.setattr(module, "_memory", lambda: (0, 1_000_000, 0))
+    monkeypatch.setattr(
+        "submillion.training.train.cross_validate", lambda *_: pytest.fail("a fold was trained")
+    )
+    with pytest.raises(RunError, match="GB are free"):
+        submillion.train(learnable_rows(45), output=tmp_path / "other", cv=3, **fields)
+
+
+def test_seconds_of_the_forecast_are_not_seconds_of_training(tiny_encoder, tmp_path, monkeypatch):
+    plain = module.forecast
+
+    def slow(*arguments):
+        time.sleep(1.5)
+        return plain(*arguments)
+
+    monkeypatch.setattr("submillion.training.train.forecast", slow)
+    record = submillion.train(
+        learnable_rows(45),
+        output=tmp_path / "run",
+        model=tiny_encoder("bert"),
+        num_train_epochs=1,
+        quiet=True,
+    )
+    assert record["seconds"]["preparing"] >= 1.5 > record["seconds"]["training"]
+
+
+def test_a_resumed_run_is_told_what_is_left(tmp_path):
+    assert share_done(tmp_path) == 0
+    (tmp_path / "checkpoint-30").mkdir()
+    (tmp_path / "checkpoint-30" / "trainer_state.json").write_text('{"global_step": 30, "max_steps": 120}')
+    assert share_done(tmp_path) == 0
+    mark_complete(tmp_path / "checkpoint-30", 30, 1.0)
+    assert share_done(tmp_path) == 0.25
 
 
 def test_a_run_keeps_what_was_told_and_what_was_held(tiny_encoder, tmp_path):
