@@ -33,7 +33,7 @@ def main() -> None:
         return
     for number in range(1, asked.rounds + 1):
         for without in ("", *SPEEDUPS):
-            key = {"model": asked.model, "without": without, "round": number}
+            key = {"model": asked.model, "without": without, "round": number, "source": speed.SOURCE}
             if not stands(NAME, **key):
                 append(NAME, speed.in_own_process(asked.model, "fast", without=without), **key)
     print(summary(asked.model))
@@ -49,13 +49,18 @@ def summary(model: str) -> str:
 
 
 def shares_of(model: str) -> dict[str, tuple[float, float]]:
-    """Return piece -> (time a row without it over that with it, peak GB without it minus with it), of medians."""
+    """Return piece -> (time a row without it over that with it, peak GB without it minus with it), of medians.
+
+    Of the version of the code that was measured last.
+    """
+    version = lines(NAME)[-1]["settings"]["source"] if lines(NAME) else ""
 
     def median(without: str, figure: str) -> float:
         found = [
             line["figures"][figure]
             for line in lines(NAME)
-            if line["settings"]["model"] == model and line["settings"]["without"] == without
+            if line["settings"]
+            == {"model": model, "without": without, "source": version} | {"round": line["settings"]["round"]}
         ]
         return statistics.median(found) if found else float("nan")
 

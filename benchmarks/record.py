@@ -1,5 +1,6 @@
 """One line a finished run in `benchmarks/results/NAME.jsonl`: what stands there is not run again."""
 
+import hashlib
 import json
 import os
 import platform
@@ -44,6 +45,19 @@ def append(name: str, figures: dict[str, Any], **key: Any) -> None:
     with (RESULTS / f"{name}.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
     print(f"{name} {key}: {json.dumps(figures)[:300]}", file=sys.stderr, flush=True)
+
+
+def source(*parts: str) -> str:
+    """Return a short sha256 over the package's files that a figure depends on, so that only like is compared.
+
+    Args:
+        parts: Folders and files below `src/submillion`.
+    """
+    root = RESULTS.parents[1] / "src" / "submillion"
+    files = sorted(
+        file for part in parts for file in [root / part, *(root / part).rglob("*.py")] if file.is_file()
+    )
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]
 
 
 def _git(*arguments: str) -> str:

@@ -7,8 +7,7 @@
 
 Each side runs in a process of its own, the sides in turn: the same encoder, adapter (LoRA rank 3 on query and dense,
 dropout 0.1), head and AG News rows; 60 timed steps, after 5 of the reference and 20 of the product, which meets
-more than one shape. The share of the rate is the work that was executed
-(counted by FlopCounterMode) over the best that `torch.nn.functional.linear` does in bf16 over the model's own
+more than one shape. The share of the rate is the work that was executed in these steps (counted by FlopCounterMode) over the best that `torch.nn.functional.linear` does in bf16 over the model's own
 shapes, in the same process. Reads ../shared; roberta-base has random weights there, which its speed does not mind.
 """
 
@@ -23,17 +22,19 @@ import sys
 import tempfile
 import time
 import unittest.mock
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
-from record import append, lines, stands
+from record import append, lines, source, stands
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 MODELS = {"roberta-base": SHARED / "roberta-base", "minilm": None}
 SIDES = ("reference", "fast", "int8")
 WARM_UP, STEPS = {"reference": 5, "fast": 20, "int8": 20}, 60
 NAME = "speed"
+SOURCE = source("fast", "training/trainer.py", "training/sampler.py", "model", "scoring.py")
+"""Rounds of another version of what runs in a step are kept, and not mixed in."""
 
 
 def main() -> None:
@@ -45,8 +46,8 @@ def main() -> None:
         for model in options.model:
             for side in options.sides:
                 key = {"model": model, "side": side, "batch_size": options.batch_size, "round": number}
-                if options.without:
-                    key["without"] = options.without
+                key |= {"steps": options.steps, "without": "" if side == "reference" else options.without}
+                key["source"] = "" if side == "reference" else SOURCE
                 if not stands(NAME, **key):
                     append(
                         NAME,
@@ -54,19 +55,27 @@ def main() -> None:
                         **key,
                     )
     for model in options.model:
-        print(summary(model, options.batch_size, options.without))
+        print(summary(model, options.batch_size, options.without, options.steps))
 
 
-def summary(model: str, batch_size: int, without: str = "") -> str:
+def summary(model: str, batch_size: int, without: str = "", steps: int = STEPS) -> str:
     """Return the medians of a model's finished rounds, and the ratios to the reference's, as lines of text."""
-    found = [
-        line
-        for line in lines(NAME)
-        if line["settings"]["model"] == model
-        and line["settings"]["batch_size"] == batch_size
-        and line["settings"].get("without", "") in (("", without) if without else ("",))
-    ]
-    by_side = {side: [each for each in found if each["settings"]["side"] == side] for side in SIDES}
+    asked = {"model": model, "batch_size": batch_size, "steps": steps}
+    by_side = {
+        side: [
+            line
+            for line in lines(NAME)
+            if line["settings"]
+            == asked
+            | {"side": side, "round": line["settings"]["round"]}
+            | (
+                {"without": "", "source": ""}
+                if side == "reference"
+                else {"without": without, "source": SOURCE}
+            )
+        ]
+        for side in SIDES
+    }
     reference = _median(by_side["reference"], "rows_per_second")
     text = []
     for side, runs in by_side.items():
@@ -147,11 +156,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "steps": len(seconds),
         "peak_gb": _peak_gb(),
     }
-    work = count_work()
+    work = count_work(n_warm + 1)
     rate = best_rate(options)
     figures |= {
-        "gigaflop_per_row": work / len(rows) / 1e9,
-        "gigaflops": work / len(rows) * figures["rows_per_second"] / 1e9,
+        "gigaflop_per_row": work / (options.batch_size * len(seconds)) / 1e9,
+        "gigaflops": work / sum(seconds) / 1e9,
         "bf16_rate_gigaflops": rate,
     }
     figures["share_of_rate"] = figures["gigaflops"] / rate
@@ -202,6 +211,7 @@ def reference(rows: list[tuple[str, str]], options: argparse.Namespace, folder: 
         AutoTokenizer,
         Trainer,
         TrainingArguments,
+        set_seed,
     )
 
     tokenizer = AutoTokenizer.from_pretrained(options.folder)
@@ -210,6 +220,8 @@ def reference(rows: list[tuple[str, str]], options: argparse.Namespace, folder: 
         {"input_ids": ids, "attention_mask": mask, "labels": int(label)}
         for ids, mask, (_, label) in zip(encoded["input_ids"], encoded["attention_mask"], rows, strict=True)
     ]
+    seed = getattr(options, "seed", 42)
+    set_seed(seed)
     base = AutoModelForSequenceClassification.from_pretrained(options.folder, num_labels=4)
     config = LoraConfig(
         task_type="SEQ_CLS", r=3, lora_alpha=6, lora_dropout=0.1, target_modules=["query", "dense"]
@@ -228,10 +240,11 @@ def reference(rows: list[tuple[str, str]], options: argparse.Namespace, folder: 
         report_to="none",
         disable_tqdm=True,
         dataloader_pin_memory=False,
+        seed=seed,
     )
     trainer = Trainer(model=model, args=arguments, train_dataset=data)
     trainer.train()
-    return lambda: _work(model, trainer.get_train_dataloader(), only_first=True)
+    return lambda first: _work(model, trainer.get_train_dataloader(), first)
 
 
 def product(rows: list[tuple[str, str]], options: argparse.Namespace, folder: Path) -> Any:
@@ -266,24 +279,30 @@ def product(rows: list[tuple[str, str]], options: argparse.Namespace, folder: Pa
     prepared = prepare(recipe, Sources(rows), quiet)
     model = prepared.build()
     trainer = fit_adapter(model, prepared.plan, prepared.recipe, prepared.train, None, folder, quiet)
-    return lambda: _work(model, trainer.get_train_dataloader())
+    return lambda first: _work(model, trainer.get_train_dataloader(), first)
 
 
-def _work(model: Any, batches: Any, only_first: bool = False) -> int:
-    """Return the floating-point operations of an epoch's forward and backward passes."""
+def _work(model: Any, batches: Any, first: int) -> int:
+    """Return the floating-point operations of the forward and backward passes of the batches from ``first`` on.
+
+    A, filled up to eight rows because that is faster, is counted with its own.
+    """
     from torch.utils.flop_counter import FlopCounterMode
 
+    from submillion.fast import lora_product
     from submillion.fast.flops import register_formulas
 
     register_formulas()
     model.train()
-    work = 0
-    for batch in batches:
-        with FlopCounterMode(display=False) as counted:
-            model(**batch).loss.backward()
-        work += counted.get_total_flops()
-        if only_first:  # every batch is padded to the same length
-            return work * len(batches)
+    work, shapes = 0, {}
+    with unittest.mock.patch.object(lora_product, "_NARROWEST", 1):
+        for batch in islice(batches, first, None):
+            shape = tuple(batch["input_ids"].shape)
+            if shape not in shapes:
+                with FlopCounterMode(display=False) as counted:
+                    model(**batch).loss.backward()
+                shapes[shape] = counted.get_total_flops()
+            work += shapes[shape]
     return work
 
 

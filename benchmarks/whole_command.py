@@ -56,8 +56,10 @@ def measure(data: str) -> dict[str, Any]:
         command = [sys.executable, "-W", "ignore", __file__, "--measured", f"{folder}/steps.json", "train"]
         command += ["--train", f"{folder}/train.csv", "--output", f"{folder}/run", *flags]
         started = time.monotonic()
-        subprocess.run(command, check=True, capture_output=True)
+        done = subprocess.run(command, capture_output=True, text=True)
         wall = time.monotonic() - started
+        if done.returncode:
+            raise SystemExit(done.stderr[-3000:])
         record = RunFolder(f"{folder}/run").read_finished()
         measured = json.loads(Path(f"{folder}/steps.json").read_text())
     parts = record["seconds"]

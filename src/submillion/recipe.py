@@ -20,6 +20,15 @@ from submillion.speedups import SPEEDUPS
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 
+def default_epochs(n_rows: int) -> float:
+    """Return the passes over so many train rows where the recipe leaves them open.
+
+    >>> [default_epochs(n_rows) for n_rows in (499, 500, 5000)]
+    [12.0, 6.0, 3.0]
+    """
+    return 12.0 if n_rows < 500 else 6.0 if n_rows < 5000 else 3.0
+
+
 class Section(BaseModel):
     """A frozen part of a recipe; unknown keys are refused."""
 

@@ -16,7 +16,7 @@ from submillion.encoders import load_config, load_tokenizer, resolve_encoder
 from submillion.errors import ConfigError
 from submillion.model.build import Classifier, build_model
 from submillion.model.device import choose_device, choose_numerics
-from submillion.recipe import Recipe
+from submillion.recipe import Recipe, default_epochs
 from submillion.training.fit import Labelled
 
 
@@ -181,7 +181,7 @@ def _tokenize(tokenizer: Any, splits: Splits, wanted: int | None, limit: int) ->
 
 def _resolved(recipe: Recipe, plan: Plan, n_rows: int, max_length: int) -> Recipe:
     """Return the recipe with every default that the data or the plan decided filled in."""
-    epochs = recipe.training.num_train_epochs or (12.0 if n_rows < 500 else 6.0 if n_rows < 5000 else 3.0)
+    epochs = recipe.training.num_train_epochs or default_epochs(n_rows)
     base_dropout = recipe.model.base_dropout
     numerics = choose_numerics(
         recipe.training.numerics, base_dropout, plan.model_type, fp16=recipe.training.fp16
