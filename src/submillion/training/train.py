@@ -3,8 +3,6 @@
 import platform
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +29,7 @@ from submillion.training.cross_validation import cross_validate
 from submillion.training.fit import fit_adapter, make_trainer
 from submillion.training.forecast import Forecast, forecast, peak_bytes
 from submillion.training.prepare import Prepared, Sources, prepare
+from submillion.training.seconds import Seconds
 from submillion.training.start import start_from_probe
 from submillion.training.trainer import BudgetTrainer
 
@@ -60,12 +59,13 @@ def train_run(
         kept = recipe.training.model_copy(update={"numerics": earlier["with"]["numerics"]})
         recipe = recipe.model_copy(update={"training": kept})
     prepared = prepare(recipe, sources, console)
+    if earlier is not None:
+        _check_same(earlier, prepared, folder)
     model = prepared.build()
     foretold = _foretell(prepared, model, folder, console)
     if earlier is None:
         folder.start(**_first_record(prepared, sources), forecast=foretold.to_json())
     else:
-        _check_same(earlier, prepared, folder)
         if differing := [
             key for key, value in _made_with(prepared).items() if earlier["with"].get(key) != value
         ]:
@@ -172,7 +172,7 @@ def _train(
     model: Classifier,
     folder: RunFolder,
     resume: bool,
-    seconds: "Seconds",
+    seconds: Seconds,
     console: Console,
 ) -> dict[str, Any]:
     """Fit baselines and adapter, score what was held back, save; return the record so far."""
@@ -199,7 +199,7 @@ def _train(
     _save(prepared, model, folder)
     with seconds.spent_on("scoring"):
         model, shift = _as_it_predicts(prepared, model, folder)
-        temperatures = _score_held_back(prepared, model, baselines, folder)
+    temperatures = _score_held_back(prepared, model, baselines, folder, seconds)
     history = read_history(folder.history)
     return folder.update(
         bf16_shift=shift,
@@ -216,7 +216,7 @@ def _baselines(
     model: Classifier,
     folder: RunFolder,
     resume: bool,
-    seconds: "Seconds",
+    seconds: Seconds,
     console: Console,
 ) -> Baselines:
     """Fit and keep the cheap alternatives, and start the head from a probe where the recipe says so."""
@@ -253,7 +253,7 @@ def _as_it_predicts(
 
 
 def _score_held_back(
-    prepared: Prepared, model: Classifier, baselines: Baselines, folder: RunFolder
+    prepared: Prepared, model: Classifier, baselines: Baselines, folder: RunFolder, seconds: Seconds
 ) -> dict[str, float]:
     """Score validation and calibration, by adapter and baselines, and keep the scored rows.
 
@@ -267,8 +267,10 @@ def _score_held_back(
         if rows is None:
             continue
         input_ids = prepared.tokens[split].input_ids
-        scores = score(model, input_ids, batch_size)
-        others = baselines.scores(rows.texts, embed_frozen(model, input_ids, batch_size))
+        with seconds.spent_on("scoring"):
+            scores = score(model, input_ids, batch_size)
+        with seconds.spent_on("scoring_baselines"):
+            others = baselines.scores(rows.texts, embed_frozen(model, input_ids, batch_size))
         predictions = {name: values.argmax(axis=1) for name, values in others.items()}
         write_scores(folder.scores(split), rows.row_numbers, rows.labels, scores, predictions)
         if split == "calibration":
@@ -296,29 +298,3 @@ def _best_epoch(trainer: BudgetTrainer, history: list[dict[str, Any]], has_valid
     key = f"eval_{trainer.args.metric_for_best_model}"
     evaluated = [line for line in history if key in line]
     return float(max(evaluated, key=lambda line: line[key])["epoch"]) if evaluated else None
-
-
-class Seconds:
-    """What a run has spent its time on, kept in its `run.json` at once, so that a resumption adds to it."""
-
-    def __init__(self, folder: RunFolder):
-        self.folder = folder
-        self.parts: dict[str, float] = {
-            name: value for name, value in folder.read().get("seconds", {}).items() if name != "total"
-        }
-
-    def set(self, name: str, value: float) -> None:
-        """Set the seconds of a part, and with it the total."""
-        self.parts[name] = round(value, 1)
-        self.folder.update(seconds=self.parts | {"total": round(sum(self.parts.values()), 1)})
-
-    def add(self, name: str, value: float) -> None:
-        """Add to the seconds of a part."""
-        self.set(name, self.parts.get(name, 0.0) + value)
-
-    @contextmanager
-    def spent_on(self, name: str) -> Iterator[None]:
-        """Add the seconds that the block takes to a part."""
-        started = time.monotonic()
-        yield
-        self.add(name, time.monotonic() - started)
