@@ -255,7 +255,7 @@ def product(rows: list[tuple[str, str]], options: argparse.Namespace, folder: Pa
 
     from submillion.recipe import load_recipe
     from submillion.speedups import SPEEDUPS
-    from submillion.training.fit import fit_adapter
+    from submillion.training.fit import fit_adapter, make_trainer
     from submillion.training.prepare import Sources, prepare
 
     recipe = load_recipe(
@@ -278,7 +278,8 @@ def product(rows: list[tuple[str, str]], options: argparse.Namespace, folder: Pa
     quiet = Console(file=io.StringIO())
     prepared = prepare(recipe, Sources(rows), quiet)
     model = prepared.build()
-    trainer = fit_adapter(model, prepared.plan, prepared.recipe, prepared.train, None, folder, quiet)
+    trainer = make_trainer(model, prepared.plan, prepared.recipe, prepared.train, None, folder, quiet)
+    fit_adapter(trainer)
     return lambda first: _work(model, trainer.get_train_dataloader(), first)
 
 

@@ -85,7 +85,7 @@ def product(train: list[tuple[str, str]], validation: list[tuple[str, str]], see
     from submillion.data.tokens import tokenize
     from submillion.recipe import load_recipe
     from submillion.scoring import embed_frozen, score
-    from submillion.training.fit import fit_adapter
+    from submillion.training.fit import fit_adapter, make_trainer
     from submillion.training.prepare import Sources, prepare
     from submillion.training.start import start_from_probe
 
@@ -127,7 +127,9 @@ def product(train: list[tuple[str, str]], validation: list[tuple[str, str]], see
         tempfile.TemporaryDirectory() as folder,
         unittest.mock.patch.object(torch.optim.AdamW, "step", step),
     ):
-        fit_adapter(model, prepared.plan, prepared.recipe, prepared.train, None, Path(folder), quiet)
+        fit_adapter(
+            make_trainer(model, prepared.plan, prepared.recipe, prepared.train, None, Path(folder), quiet)
+        )
     look()
     return {"curve": curve, "steps": steps, "numerics": prepared.recipe.training.numerics}
 

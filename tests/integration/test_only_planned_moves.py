@@ -11,7 +11,7 @@ from conftest import learnable_rows
 from submillion.budget import FAMILIES
 from submillion.model.build import build_model
 from submillion.recipe import load_recipe
-from submillion.training.fit import fit_adapter
+from submillion.training.fit import fit_adapter, make_trainer
 from submillion.training.prepare import Sources, prepare
 
 HEADS = [("first", "full"), ("first", "output"), ("mean", None)]
@@ -36,7 +36,11 @@ def trained(encoder: str, pooling: str, head: str | None, folder, **fields):
     prepared = prepare(recipe, Sources(learnable_rows(60)), console)
     model = build_model(prepared.plan, encoder, prepared.splits.label_names, seed=0, base_dropout=0.0)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    fit_adapter(model, prepared.plan, prepared.recipe, prepared.train, prepared.validation, folder, console)
+    fit_adapter(
+        make_trainer(
+            model, prepared.plan, prepared.recipe, prepared.train, prepared.validation, folder, console
+        )
+    )
     return prepared.plan, model, before
 
 

@@ -8,13 +8,14 @@ import pytest
 
 import submillion
 from conftest import learnable_rows, write_csv
+from submillion.alternatives import ANSWERING
 from submillion.baselines import load_baselines
 from submillion.cli.main import main
 from submillion.cli.predict import command
 from submillion.closeness import SAFETY, close_rows
 from submillion.fast.features import can_multiply_int8
 from submillion.model.device import has_bf16
-from submillion.prediction import ANSWERING, answering, load_adapter
+from submillion.prediction import answering, load_adapter
 from submillion.training.cross_validation import _recommended
 
 NEW = [text for text, _ in learnable_rows(30, seed=9)]

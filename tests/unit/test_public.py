@@ -13,7 +13,7 @@ from conftest import ROOT
 SOURCE = ROOT / "src" / "submillion"
 
 ORDER = [
-    {"errors", "speedups", "temperature"},
+    {"alternatives", "errors", "speedups", "temperature"},
     {"run", "recipe", "confusion", "probe"},
     {"encoders", "statistics", "baselines"},
     {"data"},

@@ -2,6 +2,7 @@
 
 import click
 
+from submillion.alternatives import ANSWERING
 from submillion.cli.options import CommaList
 
 
@@ -30,7 +31,7 @@ from submillion.cli.options import CommaList
 )
 @click.option(
     "--using",
-    type=click.Choice(["recommended", "adapter", "tfidf_svm", "probe_mean", "probe_first"]),
+    type=click.Choice(ANSWERING),
     default="recommended",
     show_default=True,
     help="What answers. recommended: what the run's cross-validation (train --cv 5) found most accurate; the adapter "

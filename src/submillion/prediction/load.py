@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from submillion.alternatives import ANSWERING
 from submillion.baselines import load_baselines
 from submillion.budget.plan import make_plan
 from submillion.errors import ConfigError
@@ -15,9 +16,6 @@ from submillion.prediction.answering import Adapter, OfBaseline
 from submillion.prediction.predictor import Predictor
 from submillion.recipe import Recipe, checked_recipe
 from submillion.run import RunFolder
-
-ANSWERING = ("recommended", "adapter", "tfidf_svm", "probe_mean", "probe_first")
-"""What may be asked to answer."""
 
 UNMEASURED_SHIFT = 0.05
 """For a run that does not say how far bf16 moves its logits, having been trained where there is none."""

@@ -12,16 +12,14 @@ import numpy as np
 from rich.console import Console
 from sklearn.model_selection import StratifiedGroupKFold
 
+from submillion.alternatives import CHEAPEST_FIRST
 from submillion.baselines import fit_baselines
 from submillion.scoring import embed_frozen, score
 from submillion.statistics import compare, wilson_interval
 from submillion.temperature import fit_temperatures
-from submillion.training.fit import Labelled, fit_adapter
+from submillion.training.fit import Labelled, fit_adapter, make_trainer
 from submillion.training.prepare import Prepared
 from submillion.training.start import start_from_probe
-
-CHEAPEST_FIRST = ("tfidf_svm", "probe_mean", "probe_first", "adapter")
-"""What may be recommended: TF-IDF needs no encoder, a probe no adapter."""
 
 
 def cross_validate(prepared: Prepared, folds: int, console: Console) -> dict[str, Any]:
@@ -114,6 +112,6 @@ def _one_fold(
     if recipe.model.head_init == "probe":
         start_from_probe(model, inside, baselines, recipe)
     with tempfile.TemporaryDirectory() as folder:
-        fit_adapter(model, prepared.plan, recipe, inside, None, Path(folder), console)
+        fit_adapter(make_trainer(model, prepared.plan, recipe, inside, None, Path(folder), console))
     outside = [train.input_ids[row] for row in left_out]
     return {"adapter": score(model, outside, recipe.training.per_device_eval_batch_size).logits, **others}

@@ -32,44 +32,6 @@ class Labelled:
     labels: np.ndarray
 
 
-def fit_adapter(
-    model: Classifier,
-    plan: Plan,
-    recipe: Recipe,
-    train: Labelled,
-    validation: Labelled | None,
-    folder: Path,
-    console: Console,
-    *,
-    history: Path | None = None,
-    resume: bool = False,
-) -> BudgetTrainer:
-    """Train ``model`` in place, the best epoch loaded at the end where there is validation.
-
-    Args:
-        model: Built by the plan; its head already started.
-        plan: What may train.
-        recipe: With every default resolved.
-        train: Rows to train on.
-        validation: Rows that choose the epoch; None: the last epoch counts.
-        folder: For checkpoints; made where missing.
-        console: Where progress is shown.
-        history: Where logged steps are appended; None: nowhere.
-        resume: Go on from the newest whole checkpoint in ``folder``.
-
-    Raises:
-        RunError: If training diverges.
-    """
-    freeze_unplanned(model, plan)  # PEFT's disable_adapter() lets a frozen, saved head train again
-    assert_planned(model, plan, "before training")
-    torch.manual_seed(recipe.seed)
-    trainer = make_trainer(model, plan, recipe, train, validation, folder, console, history)
-    fit(trainer, resume)
-    batch_size = recipe.training.per_device_eval_batch_size
-    score(model, train.input_ids[:batch_size])  # refuses a model that has diverged
-    return trainer
-
-
 def make_trainer(
     model: Classifier,
     plan: Plan,
@@ -80,7 +42,21 @@ def make_trainer(
     console: Console,
     history: Path | None = None,
 ) -> BudgetTrainer:
-    """Return the Trainer that a recipe asks for; see `fit_adapter`."""
+    """Return what trains ``model`` in place by a recipe, seeded; `fit_adapter` runs it.
+
+    Args:
+        model: Built by the plan; its head already started.
+        plan: What may train.
+        recipe: With every default resolved.
+        train: Rows to train on.
+        validation: Rows that choose the epoch; None: the last epoch counts.
+        folder: For checkpoints; made where missing.
+        console: Where progress is shown.
+        history: Where logged steps are appended; None: nowhere.
+    """
+    freeze_unplanned(model, plan)  # PEFT's disable_adapter() lets a frozen, saved head train again
+    assert_planned(model, plan, "before training")
+    torch.manual_seed(recipe.seed)
     config = recipe.training
     arguments = training_arguments(config, folder, recipe.seed, validation is not None)
     batch_rows = config.per_device_train_batch_size * config.gradient_accumulation_steps
@@ -115,6 +91,21 @@ def make_trainer(
         eval_dataset=None if validation is None else TrainRows(validation.input_ids, validation.labels),
         callbacks=callbacks,
     )
+
+
+def fit_adapter(trainer: BudgetTrainer, *, resume: bool = False) -> None:
+    """Train, the best epoch loaded at the end where there is validation.
+
+    Args:
+        trainer: From `make_trainer`.
+        resume: Go on from the newest whole checkpoint in its folder.
+
+    Raises:
+        RunError: If training diverges.
+    """
+    fit(trainer, resume)
+    batch_size = int(trainer.args.per_device_eval_batch_size)
+    score(trainer.model, trainer.train_dataset.input_ids[:batch_size])  # refuses a model that has diverged
 
 
 def validation_figures(labels: np.ndarray) -> Callable[[Scores], dict[str, float]]:

@@ -184,7 +184,7 @@ def _train(
             crossed = cross_validate(prepared, recipe.evaluation.cv, console)
         folder.update(cross_validation=crossed)
     baselines = _baselines(prepared, model, folder, resume, seconds, console)
-    trainer = fit_adapter(
+    trainer = make_trainer(
         model,
         prepared.plan,
         recipe,
@@ -193,8 +193,8 @@ def _train(
         folder.checkpoints,
         console,
         history=folder.history,
-        resume=resume,
     )
+    fit_adapter(trainer, resume=resume)
     seconds.set("training", trainer.seconds)
     _save(prepared, model, folder)
     with seconds.spent_on("scoring"):

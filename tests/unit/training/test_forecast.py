@@ -30,7 +30,7 @@ def told_before(tiny_encoder, tmp_path: Path, tell, **fields):
     model = prepared.build()
     parts = (model, prepared.plan, prepared.recipe, prepared.train, None, tmp_path, QUIET)
     told = tell(make_trainer(*parts))
-    fit_adapter(*parts)
+    fit_adapter(make_trainer(*parts))
     return told, model
 
 
