@@ -5,7 +5,7 @@
     python benchmarks/default_recipe.py --summary       the table, without computing
 
 AG News and Reuters R8; at most 10 and 100 rows a class and 2,000 rows, two seeds, the epochs those of the default by the
-number of rows. Measured on 1,000 other train rows.
+number of rows, texts cut at 128 tokens. Measured on 1,000 other train rows.
 """
 
 import argparse
@@ -13,6 +13,8 @@ import itertools
 import statistics
 import tempfile
 from typing import Any
+
+import numpy as np
 
 import submillion
 import texts
@@ -34,6 +36,7 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "last 3 blocks": {"layers": "last:3"},
     "twice the epochs": {},
 }
+BASELINES = ("tfidf_svm", "probe_mean")
 SIZES = {"10 a class": 10, "100 a class": 100, "2,000 rows": None}
 DATA, SEEDS, N_LEFT_OUT = ("agnews", "r8"), (1, 2), 1000
 
@@ -64,12 +67,20 @@ def run(candidate: str, data: str, size: str, seed: int) -> dict[str, Any]:
         fields["num_train_epochs"] = 2 * default_epochs(len(train))
     with tempfile.TemporaryDirectory() as folder:
         record = submillion.train(
-            train, output=f"{folder}/run", seed=seed, min_rows_to_split=10**9, quiet=True, **fields
+            train,
+            output=f"{folder}/run",
+            seed=seed,
+            max_length=128,
+            min_rows_to_split=10**9,
+            quiet=True,
+            **fields,
         )
-        report = submillion.evaluate(f"{folder}/run", left_out)
+        accuracies: dict[str, float] = {}
+        for name in ("adapter", *BASELINES) if candidate == "default" else ("adapter",):
+            labels = submillion.load(f"{folder}/run", using=name).predict(left_out["text"].tolist())
+            accuracies[name] = 100 * float((np.array(labels) == left_out["label"].astype(str)).mean())
     return {
-        "adapter": 100 * report["accuracy"]["value"],
-        **{each["name"]: 100 * each["accuracy"]["value"] for each in report["baselines"]},
+        **accuracies,
         "train_rows": len(train),
         "trainable_parameters": record["plan"]["trainable_parameters"],
     }
@@ -84,7 +95,7 @@ def summary() -> str:
         f"| candidate | {' | '.join(heads)} | mean, minus the default |",
         "|---|" + "---|" * (len(heads) + 1),
     ]
-    for name in (*CANDIDATES, "tfidf_svm", "probe_mean"):
+    for name in (*CANDIDATES, *BASELINES):
         cells, differences = [], []
         for data, size in settings:
             figures = [
