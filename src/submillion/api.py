@@ -74,9 +74,8 @@ def train(
         SubmillionError: Whatever a user can mend.
     """
     from submillion.errors import ConfigError
-    from submillion.evaluation.validation import report_validation
+    from submillion.evaluation.whole import train_whole
     from submillion.training.prepare import Sources
-    from submillion.training.train import train_run
 
     named = {
         name: value
@@ -86,7 +85,7 @@ def train(
     folder = RunFolder(output)
     begun = recipe
     if resume and recipe is None and folder.exists:
-        begun = checked_recipe(folder.read()["recipe"], str(folder.run_json))
+        begun = checked_recipe(folder.read()["recipe"], str(folder.run_json), Recipe)
     asked = load_recipe(begun, **fields, **{name: str(value) for name, value in named.items()})
     sources = Sources(
         train if train is not None else asked.data.train,
@@ -99,10 +98,7 @@ def train(
             f"{nothing}there is nothing to train on: name a file by --train, or data.train in the recipe"
         )
     console = Console(file=sys.stderr, quiet=quiet)
-    train_run(asked, sources, str(output), resume=resume, console=console)
-    with folder.failure_noted():
-        report_validation(folder)
-    return folder.finish(asked.training.keep_checkpoints)
+    return train_whole(asked, sources, str(output), resume=resume, console=console)
 
 
 def load(
@@ -206,3 +202,63 @@ def compare(*runs: str | Path | Sequence[str | Path]) -> dict[str, Any]:
 
     flat = [run for part in runs for run in ([part] if isinstance(part, str | Path) else part)]
     return compare_runs(flat)
+
+
+def search(
+    train: Any = None,
+    *,
+    recipe: str | Path,
+    output: str | Path,
+    validation: Any = None,
+    test: Any = None,
+    storage: str | None = None,
+    seeds: int | None = None,
+    resume: bool = False,
+    quiet: bool = False,
+    **fields: Any,
+) -> dict[str, Any]:
+    """Train many plans for a short while, recommend one by validation, train it in full; return `study.json`.
+
+    Args:
+        train: Labelled rows, as `train` takes them. Default: what the recipe names.
+        recipe: A YAML file with a section ``space``, or the name of one that comes with the package.
+        output: The study folder; it must not exist or be empty, unless ``resume`` or a shared ``storage``.
+        validation: Rows that the search chooses by; default: carved from train.
+        test: Rows that are read once, at the end, for the final model.
+        storage: An SQLAlchemy URL: processes that name the same one share the study. Default: a file in the folder.
+        seeds: Seeds that each candidate of the last stage is trained with.
+        resume: Go on with an interrupted study.
+        quiet: Show no progress.
+        fields: Any recipe field, over the recipe's own.
+
+    Raises:
+        SubmillionError: Whatever a user can mend.
+    """
+    from submillion.errors import ConfigError
+
+    try:
+        from submillion.study.search import run_study
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"search needs {error.name}: pip install 'submillion[search]'") from None
+    from submillion.study.recipe import load_search_recipe
+    from submillion.training.prepare import Sources
+
+    named = {
+        name: str(value)
+        for name, value in (("train", train), ("validation", validation), ("test", test))
+        if isinstance(value, str | Path)
+    }
+    asked = load_search_recipe(recipe, **fields, **named)
+    if seeds is not None:
+        asked = asked.model_copy(update={"search": asked.search.model_copy(update={"repeats": seeds})})
+    sources = Sources(
+        train if train is not None else asked.data.train,
+        validation if validation is not None else asked.data.validation,
+        test if test is not None else asked.data.test,
+    )
+    if sources.train is None:
+        raise ConfigError(
+            "there is nothing to search on: name a file by --train, or data.train in the recipe"
+        )
+    console = Console(file=sys.stderr, quiet=quiet)
+    return run_study(asked, sources, str(output), resume=resume, storage=storage, console=console)

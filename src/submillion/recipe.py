@@ -6,10 +6,11 @@ recipes that come with the package (`submillion/recipes/*.yaml`).
 """
 
 import difflib
-from collections.abc import Mapping
+import typing
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -215,6 +216,9 @@ class Recipe(Section):
     SECTIONS: ClassVar[tuple[str, ...]] = ("data", "budget", "model", "training", "evaluation")
 
 
+Kind = TypeVar("Kind", bound=Recipe)
+
+
 def recipe_names() -> list[str]:
     """Return the names of the recipes that come with the package, sorted."""
     return sorted(
@@ -239,10 +243,17 @@ def load_recipe(source: str | Path | Recipe | None = None, **overrides: Any) -> 
     0.0002
     """
     where = str(source) if isinstance(source, str | Path) else "arguments"
-    if isinstance(source, Recipe):
-        tree = source.model_dump()
-    else:
-        tree = {} if source is None else _read_tree(source, ())
+    tree = source.model_dump() if isinstance(source, Recipe) else {} if source is None else read_tree(source)
+    lay_over(tree, overrides)
+    return checked_recipe(tree, where, Recipe)
+
+
+def lay_over(tree: dict[str, Any], overrides: Mapping[str, Any]) -> None:
+    """Lay fields of any section, or ``seed``, over a recipe's nested mappings, in place.
+
+    Raises:
+        ConfigError: If there is no such field.
+    """
     for name, value in overrides.items():
         section = _section_of("rank" if name == "r" else name)
         if section is None:
@@ -251,11 +262,18 @@ def load_recipe(source: str | Path | Recipe | None = None, **overrides: Any) -> 
             held = tree.setdefault(section, {})
             if isinstance(held, dict):  # anything else is left for the check to name
                 held["rank" if name == "r" else name] = value
-    return checked_recipe(tree, where)
 
 
-def _read_tree(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
-    """Read one YAML recipe and those it extends, as nested mappings."""
+def read_tree(source: str | Path, seen: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Read one YAML recipe and those it extends, as nested mappings, unchecked.
+
+    Args:
+        source: A file, or the name of a recipe that comes with the package.
+        seen: The recipes that extend this one.
+
+    Raises:
+        ConfigError: If there is no such recipe, it is not YAML, or recipes extend each other in a circle.
+    """
     path = _locate(source)
     if str(path) in seen:
         raise ConfigError(f"{source}: recipes extend each other in a circle: {' -> '.join(seen)}")
@@ -276,7 +294,7 @@ def _read_tree(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(parent, str):
         raise ConfigError(f"{source}: extends={parent!r} must be one recipe: a name or a file")
     beside = path.parent / f"{parent}.yaml"
-    base = _read_tree(beside if beside.is_file() else parent, (*seen, str(path)))
+    base = read_tree(beside if beside.is_file() else parent, (*seen, str(path)))
     return _laid_over(base, tree)
 
 
@@ -328,20 +346,21 @@ def _nearest(name: str, known: Any) -> str:
     return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
 
 
-def checked_recipe(tree: Mapping[str, Any], where: str) -> Recipe:
+def checked_recipe(tree: Mapping[str, Any], where: str, kind: type[Kind]) -> Kind:
     """Return nested mappings as a recipe.
 
     Args:
         tree: Section -> key -> value.
         where: What messages call the source.
+        kind: The model: `Recipe`, or one with more sections.
 
     Raises:
         ConfigError: If a key is unknown or a value not allowed; every problem in one message.
     """
     try:
-        return Recipe.model_validate(_lists_to_tuples(tree))
+        return kind.model_validate(_lists_to_tuples(tree))
     except ValidationError as error:
-        problems = [_sentence(problem, tree, where) for problem in error.errors()]
+        problems = [_sentence(problem, tree, where, kind) for problem in error.errors()]
         raise ConfigError("\n".join(dict.fromkeys(problems))) from None
 
 
@@ -361,22 +380,30 @@ _SHOULD_BE = {
 """What is allowed, in the words of YAML; of a field that may be one of several kinds, by its name."""
 
 
-def _sentence(problem: Any, tree: Mapping[str, Any], where: str) -> str:
+def _sentence(problem: Any, tree: Mapping[str, Any], where: str, kind: type[Recipe]) -> str:
     """Turn one of pydantic's problems with ``tree`` into the house's form of error."""
-    location = [str(part) for part in problem["loc"]]
-    section = f"[{location[0]}] " if location[0] in Recipe.SECTIONS and len(location) > 1 else ""
-    key = location[1] if section else location[0]
+    holder, section, key = _place(kind, problem["loc"])
     if problem["type"] == "extra_forbidden":
         if section:
-            known = list(Recipe.model_fields[location[0]].default.__class__.model_fields)
-            return f"{where}: {section}has no key {key!r}{_nearest(key, known)}"
+            return f"{where}: {section}has no key {key!r}{_nearest(key, list(holder.model_fields))}"
         held = field_sections().get(key)
-        hint = f"; it belongs in [{held}]" if held else _nearest(key, ["seed", *Recipe.SECTIONS])
+        hint = f"; it belongs in [{held}]" if held else _nearest(key, list(kind.model_fields))
         return f"{where}: a recipe has no section {key!r}{hint}"
     message = problem["msg"][0].lower() + problem["msg"][1:]
     value = problem["input"]
     if section and key in _SHOULD_BE:  # one line, where pydantic has one for each kind
-        value, message = tree[location[0]][key], f"input should be {_SHOULD_BE[key]}"
+        value, message = tree[str(problem["loc"][0])][key], f"input should be {_SHOULD_BE[key]}"
     elif problem["type"] in _SHOULD_BE:
         message = f"input should be {_SHOULD_BE[problem['type']]}"
     return f"{where}: {section}{key}={list(value) if isinstance(value, tuple) else value!r}: {message}"
+
+
+def _place(kind: type[BaseModel], location: Sequence[int | str]) -> tuple[type[BaseModel], str, str]:
+    """Return the model that holds a problem's key, what messages call that section, and the key."""
+    annotation = kind.model_fields[str(location[0])].annotation if location[0] in kind.model_fields else None
+    parts = [str(part) for part in location[1:] if not isinstance(part, int)]
+    if parts and typing.get_origin(annotation) is tuple:
+        annotation = typing.get_args(annotation)[0]
+    if parts and isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation, f"[{location[0]}] ", parts[0]
+    return kind, "", str(location[0])

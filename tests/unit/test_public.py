@@ -24,6 +24,7 @@ ORDER = [
     {"closeness"},
     {"prediction", "training"},
     {"evaluation"},
+    {"study"},
     {"api"},
     {"estimator"},
     {"cli"},

@@ -14,6 +14,7 @@ COMMANDS = {
     "predict": "Label rows, or one text.",
     "evaluate": "Measure a run on labelled rows, with intervals and the baselines beside it.",
     "compare": "Say which of several runs is better, and whether that can be told.",
+    "search": "From many plans to the best one, at a low cost.",
     "quickstart": "Do all of it once, on real text, offline.",
 }
 
@@ -75,5 +76,8 @@ def main(arguments: list[str] | None = None) -> Any:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; `submillion train` goes on from its last checkpoint with --resume", err=True)
+        click.echo(
+            "interrupted; `submillion train` and `search` go on from the last checkpoint with --resume",
+            err=True,
+        )
         sys.exit(130)

@@ -206,6 +206,35 @@ def comparison(value: dict[str, Any]) -> None:
         console.print(f"note: {note}", soft_wrap=True)
 
 
+def study(record: dict[str, Any], folder: str) -> None:
+    """Print what a search came to."""
+    console = _console()
+    recommended, cost = record["recommendation"], record["costs"]
+    table = _table(">candidate", "", ">trainable", ">validation accuracy", ">below the best", "")
+    for row in recommended["ranking"]:
+        table.add_row(
+            str(row["number"]),
+            escape(row["name"]),
+            f"{row['trainable_parameters']:,}",
+            percent(row["accuracy"]),
+            f"{-100 * row['difference']:.2f} (at most {-100 * row['low']:.2f})",
+            row["verdict"],
+            style="bold" if row["number"] == recommended["number"] else None,
+        )
+    _print_table(console, "the candidates of the last stage, % with 95 % intervals", table)
+    console.print(f"note: the best one's figure was {recommended['optimistic']}.", soft_wrap=True)
+    console.print(f"recommended: {escape(recommended['reason'])}.", style="bold", soft_wrap=True)
+    console.print(
+        f"cost: {cost['rows_seen']:,} rows seen in {cost['epochs']:g} epochs, {cost['seconds']['total']:,.0f} s, "
+        f"{100 * cost['share_not_training']:.0f} % of it not training; the final run apart"
+    )
+    if test := record.get("test"):
+        console.print(
+            f"test, read {len(test['reads'])} time(s), for the final model: {percent(test['accuracy'])} % of {test['n']:,} rows"
+        )
+    console.print(f"study: {escape(folder)}; the final run: {escape(folder)}/best", soft_wrap=True)
+
+
 def answers(rows: list[dict[str, Any]]) -> None:
     """Print texts with their label and its probability."""
     table = _table("label", ">probability", "text")

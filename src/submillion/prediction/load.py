@@ -61,7 +61,7 @@ def load_predictor(
             f"label_names={','.join(label_names)} is for an adapter that carries none: the run {path} has its own, "
             f"{own}; leave it out"
         )
-    recipe = checked_recipe(record["recipe"], str(folder.run_json))
+    recipe = checked_recipe(record["recipe"], str(folder.run_json), Recipe)
     name, reason = _chosen(record, using)
     adapter = None if name == "tfidf_svm" else load_adapter(path, encoder=encoder)
     return Predictor(
@@ -89,7 +89,7 @@ def load_adapter(path: str | Path, *, encoder: str | None = None) -> Adapter:
     """
     folder = RunFolder(path)
     record = folder.read_finished()
-    recipe = checked_recipe(record["recipe"], str(folder.run_json))
+    recipe = checked_recipe(record["recipe"], str(folder.run_json), Recipe)
     batch_size = recipe.training.per_device_eval_batch_size
     load = partial(_load_planned, folder.adapter, recipe, encoder)
     if record["with"]["numerics"] != "exact" and has_bf16():

@@ -1,6 +1,6 @@
 """All that stands before the first step: checked rows, a plan, tokens, and a recipe without open ends."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,11 @@ class Prepared:
     def embedder(self, model: Classifier) -> Classifier:
         """Return what embeds rows for the baselines: ``model``, or one in bf16 for int8, in which nothing predicts."""
         return self.build("fast") if self.recipe.training.numerics == "int8" else model
+
+    def replanned(self, recipe: Recipe, plan: Plan, n_rows: int) -> "Prepared":
+        """Return the same rows and tokens for another recipe and plan, to be trained on ``n_rows`` of them."""
+        resolved = _resolved(recipe, plan, n_rows, self.tokens["train"].max_length)
+        return replace(self, recipe=resolved, plan=plan)
 
     @property
     def train(self) -> Labelled:

@@ -28,6 +28,11 @@ def start_from_probe(model: Classifier, train: Labelled, baselines: Baselines, r
         features = head_inputs(model, train.input_ids, recipe.training.per_device_eval_batch_size)
         n_labels = model.last_projection.out_features
         weight, bias = fit_probe(features, train.labels, n_labels, recipe.seed).head_weights()
+    start_head(model, weight, bias)
+
+
+def start_head(model: Classifier, weight: np.ndarray, bias: np.ndarray) -> None:
+    """Lay weights `[n_labels, width]` and biases `[n_labels]` into the last projection."""
     with torch.no_grad():
         model.last_projection.weight.copy_(torch.from_numpy(np.asarray(weight, dtype=np.float32)))
         model.last_projection.bias.copy_(torch.from_numpy(np.asarray(bias, dtype=np.float32)))

@@ -1,0 +1,259 @@
+"""Who trains what: the trainings of a study as trials of an Optuna study, one taken up by one process at a time.
+
+Every training that the study will hold stands there from the start, as a place in a stage: which candidate takes a
+place of a later stage follows from the results of the earlier one, and so is the same whoever asks. A process takes a
+place, shows by its heartbeat that it is alive, and writes down its result; a place whose process has died is given out
+again, one that has a result never.
+"""
+
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
+
+from submillion.errors import ConfigError, RunError
+
+HEARTBEAT_S = 10
+GRACE_S = 60
+"""A process that has shown no heartbeat for so long is taken for dead."""
+
+_POLL_S = 1.0
+_JOB, _RESULT, _STUDY = "job", "result", "study"
+
+
+@dataclass(frozen=True, order=True)
+class Job:
+    """One training of a study.
+
+    Attributes:
+        stage: From 0; the last one is the training in full.
+        place: From 0, below the number that the stage before keeps.
+        repeat: From 0, a seed each.
+    """
+
+    stage: int
+    place: int
+    repeat: int = 0
+
+    def to_json(self) -> list[int]:
+        """Return it as Optuna keeps it."""
+        return [self.stage, self.place, self.repeat]
+
+
+Results = Mapping[Job, dict[str, Any]]
+Do = Callable[[Job, Results, Callable[[int, float], None]], dict[str, Any]]
+"""Train a job, given the results so far and where an epoch's accuracy is told; returns its result."""
+
+
+class Jobs:
+    """The trainings of one study, in a storage that several processes may share.
+
+    Args:
+        url: An SQLAlchemy URL.
+        name: The study's name in that storage.
+        is_shared: Whether other processes may work on it; if not, whatever is running there has died.
+
+    Raises:
+        ConfigError: If the storage cannot be opened.
+    """
+
+    def __init__(self, url: str, name: str, *, is_shared: bool):
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.name, self.is_shared = name, is_shared
+        try:
+            self.storage = _open(url)
+        except (SQLAlchemyError, ImportError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise ConfigError(
+                f"storage={_without_password(url)!r} cannot be opened: {reason[:300]}. Give an SQLAlchemy URL such as "
+                "postgresql+psycopg://user@host/database"
+            ) from None
+
+    def begin(self, jobs: Iterable[Job], definition: Mapping[str, Any]) -> None:
+        """Make the study, or join it, and see that every job stands there.
+
+        Args:
+            jobs: All of them.
+            definition: What the study is; to join it, a process must come with the same.
+
+        Raises:
+            RunError: If the study was begun with another definition.
+        """
+        try:
+            self.study = optuna.create_study(
+                study_name=self.name, storage=self.storage, direction="maximize", load_if_exists=False
+            )
+            is_maker = True
+        except optuna.exceptions.DuplicatedStudyError:
+            self.study = optuna.load_study(study_name=self.name, storage=self.storage)
+            is_maker = not self.is_shared
+        if is_maker or not self._is_made():
+            self.study.set_user_attr("definition", dict(definition))
+            self._give_out(jobs)
+            self.study.set_user_attr("made", True)
+        found = self.study.user_attrs["definition"]
+        if found != definition:
+            differing = sorted(key for key in {*found, *definition} if found.get(key) != definition.get(key))
+            raise RunError(
+                f"the study {self.name!r} was begun with another {', '.join(differing)}: join or resume it with the same"
+            )
+
+    def close(self) -> None:
+        """Let go of the storage."""
+        self.storage.remove_session()
+        self.storage.engine.dispose()
+
+    def _is_made(self) -> bool:
+        """Wait until the process that made the study has written its jobs down; False where it seems to have died."""
+        for _ in range(GRACE_S):
+            if self.study.user_attrs.get("made"):
+                return True
+            time.sleep(1)
+        return False
+
+    def _give_out(self, jobs: Iterable[Job]) -> None:
+        """Write down each job that has no result and waits for nobody; what a dead process ran waits again."""
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            self.study.tell(trial.number, state=TrialState.FAIL)
+        known = {*self.results(), *(job for job, _ in self._waiting())}
+        for job in sorted(jobs):
+            if job not in known:
+                self.study.add_trial(
+                    optuna.create_trial(
+                        state=TrialState.WAITING,
+                        user_attrs={_JOB: job.to_json()},
+                    )
+                )
+
+    def results(self) -> dict[Job, dict[str, Any]]:
+        """Return what each finished job came to."""
+        trials = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.FAIL))
+        return {
+            Job(*trial.user_attrs[_JOB]): trial.user_attrs[_RESULT]
+            for trial in reversed(trials)
+            if _RESULT in trial.user_attrs
+        }
+
+    def work(self, jobs: Iterable[Job], do: Do) -> Results:
+        """Do jobs, a stage only once the one before is finished, until every one has a result; return the results.
+
+        Args:
+            jobs: All of them.
+            do: Trains one. Where it returns no ``accuracy``, the training has failed for good.
+        """
+        wanted = set(jobs)
+        while True:
+            with _without_experimental_warnings():
+                fail_stale_trials(self.study)
+            results = self.results()
+            missing = wanted - results.keys()
+            if not missing:
+                return results
+            stage = min(job.stage for job in missing)
+            taken = next(
+                ((job, trial) for job, trial in self._waiting() if job.stage == stage and self._take(trial)),
+                None,
+            )
+            if taken is None:
+                time.sleep(_POLL_S)
+            elif taken[0] in results:  # given out twice: by this process and by a heartbeat that came late
+                self.study.tell(taken[1].number, state=TrialState.FAIL)
+            else:
+                self._do(*taken, do, results)
+
+    def _waiting(self) -> list[tuple[Job, FrozenTrial]]:
+        trials = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        return sorted(
+            ((Job(*trial.user_attrs[_JOB]), trial) for trial in trials),
+            key=lambda pair: (pair[0], pair[1].number),
+        )
+
+    def _id(self, trial: FrozenTrial) -> int:
+        study_id = self.storage.get_study_id_from_name(self.name)
+        return self.storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
+
+    def _take(self, trial: FrozenTrial) -> bool:
+        """Whether this process, and no other, has got the trial."""
+        try:
+            return self.storage.set_trial_state_values(self._id(trial), state=TrialState.RUNNING)
+        except optuna.exceptions.UpdateFinishedTrialError:
+            return False
+
+    def _do(self, job: Job, trial: FrozenTrial, do: Do, results: Results) -> None:
+        trial_id = self._id(trial)
+
+        def tell(epoch: int, accuracy: float) -> None:
+            self.storage.set_trial_intermediate_value(trial_id, epoch, accuracy)
+
+        with self._heartbeat(trial_id):
+            result = do(job, results, tell)
+            self.storage.set_trial_user_attr(trial_id, _RESULT, result)
+            accuracy = result.get("accuracy")
+            state = TrialState.FAIL if accuracy is None else TrialState.COMPLETE
+            self.study.tell(trial.number, accuracy, state=state)
+
+    @contextmanager
+    def _heartbeat(self, trial_id: int) -> Iterator[None]:
+        stopped = threading.Event()
+        interval = self.storage.get_heartbeat_interval() or HEARTBEAT_S
+
+        def beat() -> None:
+            while not stopped.wait(interval):
+                self.storage.record_heartbeat(trial_id)
+
+        self.storage.record_heartbeat(trial_id)
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stopped.set()
+            thread.join()
+
+
+def _open(url: str, tries: int = 5) -> RDBStorage:
+    """Return the storage; where several processes make its tables at once, all but one fail, and try again."""
+    while True:
+        tries -= 1
+        try:
+            with _without_experimental_warnings():
+                return RDBStorage(
+                    url,
+                    heartbeat_interval=HEARTBEAT_S,
+                    grace_period=GRACE_S,
+                    heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
+                )
+        except (IntegrityError, ProgrammingError):
+            if not tries:
+                raise
+            time.sleep(_POLL_S)
+
+
+@contextmanager
+def _without_experimental_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield
+
+
+def _without_password(url: str) -> str:
+    """Return a URL as it may be shown.
+
+    >>> _without_password("postgresql://me:secret@host/studies")
+    'postgresql://me:***@host/studies'
+    """
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return url

@@ -1,0 +1,176 @@
+"""A search's recipe: an ordinary one, and what may vary, how many are tried, and for how long."""
+
+import math
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from submillion.errors import ConfigError
+from submillion.recipe import Recipe, Section, checked_recipe, field_sections, lay_over, read_tree
+
+VARIABLE = (
+    "method", "target_modules", "rank", "lora_alpha", "lora_dropout", "head", "pooling", "layers", "head_init",
+    "base_dropout", "num_train_epochs", "learning_rate", "lr_scheduler_type", "warmup_ratio", "weight_decay",
+    "label_smoothing_factor", "per_device_train_batch_size", "gradient_accumulation_steps",
+)  # fmt: skip
+"""The fields that a space may hold."""
+
+FILL = "fill"
+"""A rank: the largest that the budget allows."""
+
+
+class Range(Section):
+    """Numbers from ``low`` to ``high``, both possible, evenly or evenly by their logarithm."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Range":
+        if self.low >= self.high or (self.log and self.low <= 0):
+            raise ValueError(
+                f"low={self.low:g}, high={self.high:g}: need low < high, and low above 0 with log"
+            )
+        return self
+
+
+class SearchConfig(Section):
+    """How many candidates there are, and how they are told apart."""
+
+    candidates: int | Literal["grid"] = Field(
+        "grid", description="Every combination of the space, or so many drawn from it, spread evenly."
+    )
+    repeats: int = Field(1, ge=1, description="Seeds that each candidate of the last stage is trained with.")
+    halving: int | None = Field(
+        None,
+        ge=2,
+        description="In place of stages: keep one of so many, with so many times the rows, again and again.",
+    )
+    first_share: float = Field(
+        0.1, gt=0, le=1, description="With halving: share of the train rows that the first stage trains on."
+    )
+
+    @field_validator("candidates")
+    @classmethod
+    def _at_least_one(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and value < 1:
+            raise ValueError("need grid, or a number of at least 1")
+        return value
+
+
+class StageConfig(Section):
+    """One round of short trainings, and how many go on from it."""
+
+    num_train_epochs: float | None = Field(
+        None, gt=0, description="Passes over its rows. Default: the candidate's own, else the recipe's."
+    )
+    share: float = Field(1.0, gt=0, le=1, description="Share of the train rows, of every label alike.")
+    keep: int = Field(
+        1, ge=1, description="How many go on: to the next stage; of the last stage all are judged."
+    )
+
+
+class FinalConfig(Section):
+    """The training in full of the candidate that the study recommends."""
+
+    num_train_epochs: float | None = Field(
+        10.0, gt=0, description="Passes over all train rows at most; null: by the number of rows."
+    )
+    early_stopping_patience: int | None = Field(
+        3, ge=1, description="Stop after this many epochs without a better one."
+    )
+
+
+class SearchRecipe(Recipe):
+    """A recipe with the sections of a search."""
+
+    space: dict[str, Range | tuple[Any, ...]] = Field(default_factory=dict)
+    search: SearchConfig = SearchConfig()
+    stages: tuple[StageConfig, ...] = (StageConfig(num_train_epochs=3),)
+    final: FinalConfig = FinalConfig()
+
+    SECTIONS: ClassVar[tuple[str, ...]] = (*Recipe.SECTIONS, "space", "search", "stages", "final")
+
+    @property
+    def base(self) -> Recipe:
+        """What all candidates share."""
+        return Recipe(seed=self.seed, **{name: getattr(self, name) for name in Recipe.SECTIONS})
+
+    def stages_for(self, n_candidates: int) -> tuple[StageConfig, ...]:
+        """Return the stages: those written down, or those of successive halving for so many candidates."""
+        if self.search.halving is None:
+            return self.stages
+        epochs = self.stages[-1].num_train_epochs or 3.0
+        return halving(n_candidates, self.search.halving, self.search.first_share, epochs)
+
+
+def halving(n_candidates: int, factor: int, first_share: float, epochs: float) -> tuple[StageConfig, ...]:
+    """Return the stages of successive halving (Jamieson and Talwalkar 2016, arXiv:1502.07943, figure 1).
+
+    Each stage keeps one candidate of ``factor`` and gives it ``factor`` times the rows: a larger share for one epoch,
+    and once that is all of them, more epochs, never beyond ``epochs``. The rule is the synchronous one: what is kept
+    does not depend on which of several workers is done first.
+
+    Args:
+        n_candidates: Candidates of the first stage; at least 1.
+        factor: At least 2.
+        first_share: Share of the rows that the first stage trains on for one epoch.
+        epochs: Most epochs of a stage.
+
+    >>> [(stage.share, stage.num_train_epochs, stage.keep) for stage in halving(24, 4, 0.1, 3)]
+    [(0.1, 1.0, 6), (0.4, 1.0, 2), (1.0, 1.6, 1)]
+    """
+    sizes = [n_candidates]
+    while sizes[-1] > factor:
+        sizes.append(math.ceil(sizes[-1] / factor))
+    passes = [round(first_share * factor**stage, 6) for stage in range(len(sizes))]
+    return tuple(
+        StageConfig(share=min(1.0, each), num_train_epochs=min(epochs, max(1.0, each)), keep=kept)
+        for each, kept in zip(passes, [*sizes[1:], 1], strict=True)
+    )
+
+
+def load_search_recipe(source: str | Path, **overrides: Any) -> SearchRecipe:
+    """Return the search recipe that ``source`` names, with ``overrides`` laid over it.
+
+    Args:
+        source: A YAML file, or the name of a recipe that comes with the package.
+        overrides: Fields of the ordinary sections, or ``seed``.
+
+    Raises:
+        ConfigError: If a key is unknown or a value is not allowed, or a field stands in the space that cannot vary.
+    """
+    tree = read_tree(source)
+    lay_over(tree, overrides)
+    recipe = checked_recipe(tree, str(source), SearchRecipe)
+    check_space(recipe, str(source))
+    return recipe
+
+
+def check_space(recipe: SearchRecipe, where: str) -> None:
+    """Refuse a space that holds nothing, or what cannot vary.
+
+    Raises:
+        ConfigError: Every problem in one message.
+    """
+    problems = []
+    if not recipe.space:
+        problems.append(
+            "[space] is empty: give choices for at least one field, such as learning_rate: [3e-4, 1e-3]"
+        )
+    for name, choices in recipe.space.items():
+        if name not in VARIABLE:
+            kind = "cannot vary in a search" if name in field_sections() else "is no recipe field"
+            problems.append(f"[space] {name!r} {kind}: {', '.join(VARIABLE)} can")
+        elif isinstance(choices, Range) and recipe.search.candidates == "grid":
+            problems.append(
+                f"[space] {name} is a range, of which a grid has no end: list its values, or set search.candidates"
+            )
+        elif not isinstance(choices, Range) and not choices:
+            problems.append(f"[space] {name} has no value: list at least one")
+    if recipe.search.halving is None and not recipe.stages:
+        problems.append("[stages] is empty: give at least one, such as - {num_train_epochs: 3}")
+    if problems:
+        raise ConfigError("\n".join(f"{where}: {problem}" for problem in problems))

@@ -1,0 +1,371 @@
+"""A study: from a space to a recommended candidate, trained in full.
+
+STUDY/
+  study.json      schema_version; recipe, candidates, stages, costs, recommendation, the final run, reads of the test split
+  study.db        the trainings, each an Optuna trial (unless another storage is named)
+  runs/           a folder a short training: history.jsonl, result.json, validation_logits.npy
+  best/           the run folder of the recommended candidate, trained in full
+  report.html     all of it to look at
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from rich.console import Console
+
+from submillion.errors import ConfigError, RunError
+from submillion.evaluation.on_data import evaluate_run
+from submillion.evaluation.whole import train_whole
+from submillion.recipe import Recipe
+from submillion.run import SCHEMA_VERSION, RunFolder, read_json, write_json
+from submillion.study.candidates import Candidate, draw_candidates
+from submillion.study.jobs import Job, Jobs, Results
+from submillion.study.recipe import SearchRecipe, StageConfig
+from submillion.study.recommend import Judged, Recommendation, recommend
+from submillion.study.short import Ground, Tell, right_rows, train_short
+from submillion.training.prepare import Prepared, Sources, prepare
+
+
+class StudyFolder:
+    """The paths and the `study.json` of one study."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.study_json = self.path / "study.json"
+        self.storage = self.path / "study.db"
+        self.runs = self.path / "runs"
+        self.best = RunFolder(self.path / "best")
+        self.report = self.path / "report.html"
+
+    def run(self, job: Job) -> Path:
+        """Return where a short training lies."""
+        return self.runs / f"stage{job.stage + 1}-{job.place:03d}-seed{job.repeat + 1}"
+
+    def read(self) -> dict[str, Any]:
+        """Return `study.json`.
+
+        Raises:
+            RunError: If it is missing or damaged.
+        """
+        if not self.study_json.is_file():
+            raise RunError(
+                f"{self.path} is not a study: it has no study.json. Make one by: submillion search --output {self.path} ..."
+            )
+        return dict(read_json(self.study_json))
+
+    def update(self, **changes: Any) -> dict[str, Any]:
+        """Lay ``changes`` over `study.json` and return the whole."""
+        record = self.read() if self.study_json.is_file() else {"schema_version": SCHEMA_VERSION}
+        record |= changes
+        write_json(self.study_json, record)
+        return record
+
+    def check(self, resume: bool, is_joined: bool) -> None:
+        """Refuse a folder that holds something else, or a study that is finished or not to be resumed.
+
+        Raises:
+            RunError: See above.
+        """
+        if self.study_json.is_file():
+            status = self.read()["status"]
+            if status == "finished":
+                raise RunError(f"{self.path} is a finished study: choose another --output")
+            if not (resume or is_joined):
+                raise RunError(
+                    f"{self.path} already holds a study (status: {status}): go on with it by --resume, or choose another "
+                    "--output"
+                )
+        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())) and not resume:
+            raise RunError(f"{self.path} exists and is not an empty folder: choose another --output")
+
+
+class Study:
+    """One process's part in a study."""
+
+    def __init__(
+        self,
+        recipe: SearchRecipe,
+        sources: Sources,
+        prepared: Prepared,
+        folder: StudyFolder,
+        console: Console,
+    ):
+        self.recipe, self.sources, self.folder, self.console = recipe, sources, folder, console
+        self.ground = Ground(prepared, console)
+        self.candidates = draw_candidates(recipe, prepared.encoder, len(prepared.splits.label_names))
+        self.runnable = [candidate for candidate in self.candidates if not candidate.refused]
+        self.stages = recipe.stages_for(len(self.runnable))
+        self.jobs = self._all_jobs()
+
+    def _all_jobs(self) -> list[Job]:
+        """Return every training that the study will hold, that in full last."""
+        jobs, n_places = [], len(self.runnable)
+        for number, stage in enumerate(self.stages):
+            repeats = self.recipe.search.repeats if number == len(self.stages) - 1 else 1
+            jobs += [Job(number, place, repeat) for place in range(n_places) for repeat in range(repeats)]
+            n_places = min(n_places, stage.keep)
+        return [*jobs, Job(len(self.stages), 0)]
+
+    def candidate(self, job: Job, results: Results) -> Candidate | None:
+        """Return which candidate takes a job's place; None where too few came through the stage before."""
+        if job.stage == 0:
+            return self.runnable[job.place]
+        before = [
+            result
+            for each, result in results.items()
+            if each.stage == job.stage - 1 and result.get("accuracy") is not None
+        ]
+        # On a tie the smaller one goes on, and of equals the earlier.
+        before.sort(
+            key=lambda result: (-result["accuracy"], result["trainable_parameters"], result["candidate"])
+        )
+        return self.candidates[before[job.place]["candidate"]] if job.place < len(before) else None
+
+    def do(self, job: Job, results: Results, tell: Tell) -> dict[str, Any]:
+        """Train a job and return its result."""
+        if job.stage == len(self.stages):
+            return self.train_in_full(results)
+        candidate = self.candidate(job, results)
+        if candidate is None:
+            return {"accuracy": None, "failed": "fewer candidates came through the stage before"}
+        result = train_short(
+            self.ground, candidate, self.stages[job.stage], job.repeat, self.folder.run(job), tell
+        )
+        self._say(job, candidate, result)
+        return result
+
+    def _say(self, job: Job, candidate: Candidate, result: Mapping[str, Any]) -> None:
+        came_to = (
+            f"validation accuracy {100 * result['accuracy']:.2f}"
+            if result["accuracy"] is not None
+            else result["failed"]
+        )
+        self.console.print(
+            f"stage {job.stage + 1}, candidate {candidate.number} ({candidate.name}): {came_to}; {result['epochs']:g} epochs "
+            f"of {result['train_rows']:,} rows, {result['seconds']['total']:.0f} s",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
+
+    def recommendation(self, results: Results) -> Recommendation:
+        """Judge the candidates of the last short stage.
+
+        Raises:
+            RunError: If none of them could be trained.
+        """
+        n_rows = len(self.ground.prepared.splits.validation or ())
+        found: dict[int, list[Mapping[str, Any]]] = {}
+        for job, result in sorted(results.items()):
+            if job.stage == len(self.stages) - 1 and result.get("accuracy") is not None:
+                found.setdefault(result["candidate"], []).append(result)
+        if not found:
+            reasons = dict.fromkeys(
+                result["failed"] for result in results.values() if result.get("accuracy") is None
+            )
+            raise RunError("no candidate could be trained: " + "; ".join(reasons))
+        judged = [
+            Judged(
+                number,
+                self.candidates[number].name,
+                runs[0]["trainable_parameters"],
+                runs[0]["rows_seen"],
+                np.mean([right_rows(dict(run), n_rows) for run in runs], axis=0),
+            )
+            for number, runs in found.items()
+        ]
+        margin = self.recipe.evaluation.margin / 100
+        return recommend(judged, len(self.runnable), margin, self.recipe.seed)
+
+    def train_in_full(self, results: Results) -> dict[str, Any]:
+        """Train the recommended candidate in full and, where there is a test split, read it once."""
+        recommended = self.recommendation(results)
+        self.folder.update(recommendation=recommended.to_json())
+        self.console.print(
+            f"recommended: {recommended.reason}", highlight=False, soft_wrap=True, markup=False, style="bold"
+        )
+        folder = self.folder.best
+        if not folder.exists or folder.read()["status"] != "finished":
+            recipe = self.in_full(self.candidates[recommended.number])
+            train_whole(recipe, self.sources, str(folder.path), resume=True, console=self.console)
+        record = folder.read_finished()
+        return {
+            "accuracy": record["figures"]["validation"]["accuracy"]["value"],
+            "candidate": recommended.number,
+            "trainable_parameters": record["plan"]["trainable_parameters"],
+            "seconds": {
+                "training": record["seconds"]["training"],
+                "total": record["seconds"]["total"],
+            },
+            "folder": str(folder.path.absolute()),
+            "test": None if self.sources.test is None else self._read_test(),
+        }
+
+    def in_full(self, candidate: Candidate) -> Recipe:
+        """Return the recipe by which a candidate is trained in full."""
+        epochs = self.recipe.final.num_train_epochs
+        training = candidate.recipe.training.model_copy(
+            update={
+                "num_train_epochs": epochs,
+                "early_stopping_patience": self.recipe.final.early_stopping_patience,
+            }
+        )
+        return candidate.recipe.model_copy(update={"training": training})
+
+    def _read_test(self) -> dict[str, Any]:
+        """Read the test split, once: after an interruption the report that stands is taken."""
+        report_json = self.folder.best.evaluation / "test" / "report.json"
+        if not report_json.is_file():
+            evaluate_run(self.folder.best.path, self.sources.test, output=report_json.parent)
+        report = read_json(report_json)
+        return {name: report[name] for name in ("n", "accuracy", "macro_f1", "baselines")} | {
+            "reads": self.folder.best.read()["test_reads"],
+            "report": str(report_json.absolute()),
+        }
+
+
+def run_study(
+    recipe: SearchRecipe,
+    sources: Sources,
+    output: str,
+    *,
+    resume: bool,
+    storage: str | None,
+    console: Console,
+) -> dict[str, Any]:
+    """Search by a recipe into a study folder and return its `study.json`.
+
+    Args:
+        recipe: What to search.
+        sources: Train rows, validation rows where they are not carved from train, and test rows, read once at the end.
+        output: The study folder; it must not exist or be empty, unless ``resume`` or a ``storage`` holds the study.
+        resume: Go on with an interrupted study.
+        storage: An SQLAlchemy URL that several processes may name to work on one study, named after the folder; None: a file
+            in the folder, for one process.
+        console: Where progress is shown.
+
+    Raises:
+        SubmillionError: Whatever a user can mend.
+    """
+    folder = StudyFolder(output)
+    folder.check(resume, is_joined=storage is not None)
+    started = time.monotonic()
+    folder.path.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.path / ".lock", timeout=0)
+    if storage is None:
+        try:
+            lock.acquire()
+        except Timeout:
+            raise RunError(
+                f"{folder.path} is being worked on by another process: wait, or let several share it by --storage"
+            ) from None
+    try:
+        prepared = prepare(recipe.base, sources, console)
+        if prepared.splits.validation is None:
+            raise ConfigError(
+                f"{len(prepared.splits.train):,} rows are too few to hold any back, and a search chooses by rows held back: "
+                "give --validation, or lower --min-rows-to-split"
+            )
+        study = Study(recipe, sources, prepared, folder, console)
+        folder.update(**_first_record(study, sources))
+        _say_plan(study, console)
+        url = storage or f"sqlite:///{folder.storage.absolute()}"
+        with closing(Jobs(url, folder.path.name, is_shared=storage is not None)) as jobs:
+            jobs.begin(study.jobs, _definition(study))
+            preparing = time.monotonic() - started
+            results = jobs.work(study.jobs, study.do)
+        return folder.update(**_last_record(study, results, preparing), status="finished")
+    finally:
+        lock.release()
+
+
+def _say_plan(study: Study, console: Console) -> None:
+    say = partial(console.print, highlight=False, soft_wrap=True, markup=False)
+    n_refused = len(study.candidates) - len(study.runnable)
+    refused = f", {n_refused} are refused (see study.json)" if n_refused else ""
+    say(f"{len(study.candidates)} candidates: {len(study.runnable)} to train{refused}")
+    for candidate in study.candidates:
+        if candidate.refused:
+            say(
+                f"  never started: candidate {candidate.number} ({candidate.name}): {candidate.refused}",
+                style="dim",
+            )
+    for number, stage in enumerate(study.stages):
+        n_places = len({job.place for job in study.jobs if job.stage == number})
+        epochs = f"{stage.num_train_epochs:g}" if stage.num_train_epochs else "their own"
+        say(
+            f"  stage {number + 1}: {n_places} candidates, {100 * stage.share:g} % of the rows, {epochs} epochs"
+        )
+    say("  then the recommended one in full")
+
+
+def _definition(study: Study) -> dict[str, Any]:
+    """Return what two processes must agree on to work on one study."""
+    recipe = study.recipe.model_dump(mode="json")
+    places = {"train", "validation", "test"}
+    return {
+        "recipe": recipe
+        | {"data": {key: value for key, value in recipe["data"].items() if key not in places}},
+        "rows": study.ground.prepared.splits.summary()["splits"],
+        "numerics": study.ground.prepared.recipe.training.numerics,
+    }
+
+
+def _first_record(study: Study, sources: Sources) -> dict[str, Any]:
+    splits = study.ground.prepared.splits
+    return {
+        "status": "running",
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "recipe": study.recipe.model_dump(mode="json"),
+        "encoder": study.ground.prepared.encoder,
+        "data": {"sources": sources.described(), **splits.summary()},
+        "candidates": [candidate.to_json() for candidate in study.candidates],
+        "stages": [stage.model_dump(mode="json") for stage in study.stages],
+    }
+
+
+def _last_record(study: Study, results: Results, preparing: float) -> dict[str, Any]:
+    """Return what `study.json` says once every training has a result."""
+    final = results[Job(len(study.stages), 0)]
+    return {
+        "recommendation": study.recommendation(results).to_json(),
+        "trainings": [
+            {"stage": job.stage + 1, "place": job.place, "repeat": job.repeat}
+            | {key: value for key, value in result.items() if key != "right"}
+            for job, result in sorted(results.items())
+        ],
+        "final": {name: value for name, value in final.items() if name != "test"},
+        "test": final["test"],
+        "costs": costs(study.stages, results, preparing),
+    }
+
+
+def costs(stages: Sequence[StageConfig], results: Results, preparing: float) -> dict[str, Any]:
+    """Return what the study cost, the training in full apart.
+
+    Args:
+        stages: The short ones.
+        results: Of every job.
+        preparing: Seconds before the first training, of the process that ended the study.
+    """
+    short = [result for job, result in results.items() if job.stage < len(stages) and "seconds" in result]
+    training = sum(result["seconds"]["training"] for result in short)
+    total = preparing + sum(result["seconds"]["total"] for result in short)
+    return {
+        "epochs": sum(result["epochs"] for result in short),
+        "rows_seen": sum(result["rows_seen"] for result in short),
+        "seconds": {
+            "training": round(training, 1),
+            "preparing": round(preparing, 1),
+            "total": round(total, 1),
+        },
+        "share_not_training": round(1 - training / total, 4) if total else 0.0,
+        "final_seconds": results[Job(len(stages), 0)]["seconds"],
+    }

@@ -1,0 +1,211 @@
+"""One short training of a candidate: no baselines, no adapter kept, only what the selection needs."""
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from submillion.baselines import fit_probe
+from submillion.errors import RunError
+from submillion.model.build import Classifier
+from submillion.recipe import Recipe
+from submillion.run import RunFolder, write_json, written_atomically
+from submillion.scoring import Scores, embed_frozen, head_inputs, score
+from submillion.study.candidates import Candidate
+from submillion.study.recipe import StageConfig
+from submillion.training.callbacks import read_history
+from submillion.training.fit import Labelled, fit_adapter, make_trainer
+from submillion.training.prepare import Prepared
+from submillion.training.start import start_head
+
+SCORED_ROW = 1 / 3
+"""What a row costs that is only scored, in rows trained: a forward pass of three passes."""
+
+Tell = Callable[[int, float], None]
+
+
+@dataclass
+class Ground:
+    """What the trainings of a study share: rows and tokens, and what the frozen encoder makes of them.
+
+    Attributes:
+        prepared: Of the study's own recipe.
+        console: Where progress is shown.
+        embedded_rows: Rows that the frozen encoder has embedded so far.
+    """
+
+    prepared: Prepared
+    console: Console
+    embedded_rows: int = 0
+    _features: dict[Any, np.ndarray] = field(default_factory=dict)
+    _heads: dict[Any, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    _order: np.ndarray | None = None
+
+    def rows(self, share: float) -> np.ndarray:
+        """Return the train rows of a stage, sorted; a smaller share's rows are among a larger one's."""
+        labels = self.prepared.splits.train.labels
+        if self._order is None:
+            self._order = stratified_order(labels, self.prepared.recipe.seed)
+        n_rows = max(round(share * len(labels)), len(np.unique(labels)))
+        return np.sort(self._order[:n_rows])
+
+    def start(self, model: Classifier, recipe: Recipe, rows: np.ndarray) -> None:
+        """Start a fresh model's head from a probe of these train rows; embeddings and probe are made once."""
+        pooling = recipe.budget.pooling
+        made_by = (pooling, None if pooling == "mean" else recipe.seed, recipe.training.numerics)
+        if made_by not in self._features:
+            with self.console.status("embedding the train rows with the frozen encoder"):
+                ids, batch_size = self.prepared.train.input_ids, recipe.training.per_device_eval_batch_size
+                self._features[made_by] = (
+                    embed_frozen(model, ids, batch_size)["mean"]
+                    if pooling == "mean"
+                    else head_inputs(model, ids, batch_size)
+                )
+                self.embedded_rows += len(ids)
+        key = (*made_by, len(rows))
+        if key not in self._heads:
+            labels = self.prepared.splits.train.labels[rows]
+            probe = fit_probe(
+                self._features[made_by][rows],
+                labels,
+                model.last_projection.out_features,
+                recipe.seed,
+                "unit" if pooling == "mean" else "standard",
+            )
+            self._heads[key] = probe.head_weights()
+        start_head(model, *self._heads[key])
+
+
+def stratified_order(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Return an order of rows of which each beginning holds every label in its own share, and at least once.
+
+    Args:
+        labels: `[n]` int64.
+        seed: Of the order within a label.
+
+    >>> labels = np.array([0] * 6 + [1] * 2)
+    >>> order = stratified_order(labels, seed=0)
+    >>> labels[order].tolist()
+    [0, 1, 0, 0, 0, 0, 1, 0]
+    """
+    place = np.empty(len(labels))
+    generator = np.random.default_rng(seed)
+    for label in np.unique(labels):
+        rows = generator.permutation(np.flatnonzero(labels == label))
+        place[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
+        place[rows[0]] = 0.0
+    return np.lexsort((labels, place))
+
+
+def train_short(
+    ground: Ground, candidate: Candidate, stage: StageConfig, repeat: int, folder: Path, tell: Tell
+) -> dict[str, Any]:
+    """Train one candidate for one stage and return what it came to; an interrupted training goes on.
+
+    Args:
+        ground: What the study's trainings share; it has validation rows.
+        candidate: Planned.
+        stage: How long, and on how many rows.
+        repeat: Added to the seed; the rows stay the same.
+        folder: Where it leaves `history.jsonl` and, while it runs, its checkpoints.
+        tell: Called with each epoch and its validation accuracy.
+
+    Returns:
+        ``accuracy`` (None: it diverged, and ``failed`` says so), ``right`` (a bit a validation row), costs and curve.
+    """
+    started = time.monotonic()
+    if candidate.plan is None or ground.prepared.validation is None:
+        raise ValueError("need a planned candidate and validation rows")
+    rows = ground.rows(stage.share)
+    training = candidate.recipe.training.model_copy(
+        update={
+            "num_train_epochs": stage.num_train_epochs or candidate.recipe.training.num_train_epochs,
+            "early_stopping_patience": None,
+        }
+    )
+    recipe = candidate.recipe.model_copy(
+        update={"training": training, "seed": candidate.recipe.seed + repeat}
+    )
+    prepared = ground.prepared.replanned(recipe, candidate.plan, len(rows))
+    recipe = prepared.recipe
+    all_rows, validation = prepared.train, ground.prepared.validation
+    train = Labelled([all_rows.input_ids[row] for row in rows], all_rows.labels[rows])
+    run = RunFolder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    model = prepared.build()
+    if recipe.model.head_init == "probe":
+        ground.start(model, recipe, rows)
+    quiet = Console(quiet=True)
+    trainer = make_trainer(
+        model, candidate.plan, recipe, train, validation, run.checkpoints, quiet, history=run.history
+    )
+    best = _Best(trainer.evaluate_scores, recipe.training.metric_for_best_model, tell)
+    trainer.evaluate_scores = best
+    before = ground.embedded_rows
+    result: dict[str, Any] = {}
+    try:
+        fit_adapter(trainer, resume=True)
+    except RunError as error:
+        result = {"accuracy": None, "failed": str(error)}
+    training_seconds = trainer.seconds
+    curve = [
+        {"epoch": line["epoch"], "accuracy": line["eval_accuracy"]}
+        for line in read_history(run.history)
+        if "eval_accuracy" in line
+    ]
+    if not result:
+        kept = best.scores if trainer.earlier_seconds == 0 else None  # a resumed one may have had it before
+        scores = kept or score(model, validation.input_ids, recipe.training.per_device_eval_batch_size)
+        right = scores.predictions == validation.labels
+        result = {"accuracy": float(right.mean()), "right": np.packbits(right).tobytes().hex()}
+        _keep_predictions(folder, scores)
+    epochs = float(recipe.training.num_train_epochs or 0)
+    n_scored = len(validation.input_ids) * max(1, len(curve)) + ground.embedded_rows - before
+    result |= {
+        "candidate": candidate.number,
+        "trainable_parameters": candidate.plan.trainable_parameters,
+        "epochs": epochs,
+        "train_rows": len(rows),
+        "rows_seen": round(epochs * len(rows) + SCORED_ROW * n_scored),
+        "seconds": {
+            "training": round(training_seconds, 2),
+            "total": round(time.monotonic() - started + trainer.earlier_seconds, 2),
+        },
+        "curve": curve,
+    }
+    write_json(folder / "result.json", result)
+    shutil.rmtree(run.checkpoints, ignore_errors=True)
+    return result
+
+
+def right_rows(result: dict[str, Any], n_rows: int) -> np.ndarray:
+    """Return which validation rows a short training had right, `[n_rows]` of bool."""
+    bits = np.frombuffer(bytes.fromhex(result["right"]), dtype=np.uint8)
+    return np.unpackbits(bits, count=n_rows).astype(bool)
+
+
+def _keep_predictions(folder: Path, scores: Scores) -> None:
+    with written_atomically(folder / "validation_logits.npy") as temporary, temporary.open("wb") as file:
+        np.save(file, scores.logits.astype(np.float32), allow_pickle=False)
+
+
+class _Best:
+    """Figures of each evaluation, as the trainer asks for them, with the best one's scores kept."""
+
+    def __init__(self, figures: Any, metric: str, tell: Tell):
+        self.figures, self.metric, self.tell = figures, f"eval_{metric}", tell
+        self.scores: Scores | None = None
+        self.best, self.count = -1.0, 0
+
+    def __call__(self, scores: Scores) -> dict[str, float]:
+        found: dict[str, float] = self.figures(scores)
+        self.count += 1
+        self.tell(self.count, found["eval_accuracy"])
+        if found[self.metric] > self.best:
+            self.best, self.scores = found[self.metric], scores
+        return found

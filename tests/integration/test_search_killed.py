@@ -1,0 +1,204 @@
+"""A study goes on after SIGKILL: one process killed five times, and four that share a PostgreSQL, one of them killed."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+import submillion
+from conftest import ROOT, learnable_rows, write_csv
+from submillion.study.jobs import Jobs
+
+SPACE = """
+space:
+  rank: [1, 2, 4]
+  learning_rate: [1.0e-3, 2.0e-2]
+stages:
+  - {num_train_epochs: 1, share: 0.5, keep: 3}
+  - {num_train_epochs: 2}
+final: {num_train_epochs: 3}
+"""
+FIELDS = {
+    "validation_share": 0.3,
+    "calibration_share": 0.0,
+    "min_rows_to_split": 50,
+    "save_steps": 2,
+    "per_device_train_batch_size": 8,
+    "seed": 3,
+}
+WORKER = """
+import json, os, signal, sys
+import submillion
+from submillion.study import jobs, search
+from submillion.training import callbacks
+
+where, arguments = sys.argv[1], json.loads(sys.argv[2])
+jobs.GRACE_S, jobs.HEARTBEAT_S = 5, 1
+calls = 0
+
+def dies_after(home, name, n_calls, when=lambda arguments: True):
+    plain = getattr(home, name)
+    def dying(*arguments, **named):
+        global calls
+        result = plain(*arguments, **named)
+        if when(arguments):
+            calls += 1
+            if calls == n_calls:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return result
+    setattr(home, name, dying)
+
+step = (callbacks.ProgressBar, "on_step_end")
+if where == "while it is made":
+    import optuna
+    dies_after(optuna.Study, "add_trial", 4)
+elif where == "in the first stage":
+    dies_after(*step, 4)
+elif where == "between a result and its end":
+    from optuna.storages import RDBStorage
+    dies_after(RDBStorage, "set_trial_user_attr", 3, lambda given: given[2] == "result")
+elif where == "in the last stage":
+    dies_after(*step, 5, lambda given: given[1].num_train_epochs == 2)
+elif where == "in the final run":
+    dies_after(*step, 5, lambda given: given[1].num_train_epochs == 3)
+elif where == "after the test split was read":
+    dies_after(search, "evaluate_run", 1)
+record = submillion.search(**arguments)
+print(json.dumps(record))
+"""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, tiny_encoder) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The arguments of a study, and what comes of it uninterrupted."""
+    folder = tmp_path_factory.mktemp("search")
+    (folder / "space.yaml").write_text(SPACE)
+    arguments = {
+        "recipe": str(folder / "space.yaml"),
+        "train": write_csv(folder / "train.csv", learnable_rows(200)),
+        "test": write_csv(folder / "test.csv", learnable_rows(60, seed=1)),
+        "model": tiny_encoder("bert"),
+        "quiet": True,
+        **FIELDS,
+    }
+    return arguments, submillion.search(output=folder / "whole", **arguments)
+
+
+def start(where: str, arguments: dict[str, Any]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", WORKER, where, json.dumps(arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+
+
+def what_counts(record: dict[str, Any]) -> dict[str, Any]:
+    """What must not depend on interruptions."""
+    trainings = [
+        {key: value for key, value in training.items() if key not in ("seconds", "rows_seen")}
+        for training in record["trainings"]
+        if "curve" in training
+    ]
+    return {
+        "recommendation": record["recommendation"],
+        "trainings": trainings,
+        "test": record["test"]["accuracy"],
+        "reads": len(record["test"]["reads"]),
+    }
+
+
+def test_killed_five_times_comes_to_the_same_recommendation(whole, tmp_path):
+    arguments, expected = whole
+    arguments = arguments | {"output": str(tmp_path / "study"), "resume": True}
+    for where in (
+        "while it is made",
+        "in the first stage",
+        "between a result and its end",
+        "in the last stage",
+        "in the final run",
+    ):
+        process = start(where, arguments)
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == -signal.SIGKILL, f"{where}: {errors}"
+    process = start("after the test split was read", arguments)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == -signal.SIGKILL, errors
+    record = submillion.search(**arguments)
+    assert what_counts(record) == what_counts(expected)
+    assert what_counts(record)["reads"] == 1
+    done = Counter(
+        tuple(trial.user_attrs["job"])
+        for trial in trials(f"sqlite:///{tmp_path / 'study' / 'study.db'}")
+        if "result" in trial.user_attrs
+    )
+    assert set(done.values()) == {1}  # nothing that was finished has been done again
+    assert len(done) == 6 + 3 + 1
+
+
+def trials(url: str) -> list[Any]:
+    with closing(Jobs(url, "study", is_shared=True)) as jobs:
+        return optuna.load_study(study_name="study", storage=jobs.storage).get_trials(deepcopy=False)
+
+
+@pytest.fixture
+def postgresql() -> Iterator[str]:
+    """The URL of an empty database on a server of its own."""
+    places = [Path(found).parent for found in [shutil.which("initdb")] if found]
+    places += sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    found = next((place for place in places if (place / "initdb").exists()), None)
+    if found is None:
+        pytest.skip("PostgreSQL is missing: apt-get install postgresql")
+    pytest.importorskip("psycopg")
+    user = "postgres" if os.geteuid() == 0 else None  # the server refuses to run as root
+    with tempfile.TemporaryDirectory() as home, socket.socket() as free:
+        if user is not None:
+            shutil.chown(home, user)
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        data = f"{home}/data"
+
+        def run(*command: str) -> None:
+            subprocess.run(
+                [str(found / command[0]), *command[1:]], check=True, user=user, cwd=home, capture_output=True
+            )
+
+        run("initdb", "-D", data, "-U", "postgres", "--auth=trust", "--no-sync")
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={home} -c fsync=off"
+        run("pg_ctl", "-D", data, "-w", "-l", f"{home}/log", "-o", options, "start")
+        try:
+            yield f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
+        finally:
+            run("pg_ctl", "-D", data, "-m", "immediate", "stop")
+
+
+def test_four_processes_share_a_postgresql_and_one_is_killed(whole, tmp_path, postgresql):
+    arguments, expected = whole
+    arguments = arguments | {"output": str(tmp_path / "study"), "storage": postgresql}
+    workers = [start(where, arguments) for where in ("in the first stage", "", "", "")]
+    outputs = [worker.communicate(timeout=400) for worker in workers]
+    assert workers[0].returncode == -signal.SIGKILL, outputs[0][1]
+    for worker, (output, errors) in zip(workers[1:], outputs[1:], strict=True):
+        assert worker.returncode == 0, errors
+        assert what_counts(json.loads(output)) == what_counts(expected)
+    found = trials(postgresql)
+    done = Counter(tuple(trial.user_attrs["job"]) for trial in found if trial.state.name == "COMPLETE")
+    assert set(done.values()) == {1}
+    assert len(done) == 6 + 3 + 1
+    taken_up = [trial for trial in found if "failed_trial" in trial.system_attrs]
+    assert len(taken_up) == 1
+    assert taken_up[0].state.name == "COMPLETE"
