@@ -10,7 +10,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -92,8 +92,10 @@ class BudgetConfig(Section):
         ("query", "dense"),
         description="What is adapted: q, qv, qkv, attention, all-linear, or name patterns as PEFT matches them.",
     )
-    rank: int | None = Field(
-        None, ge=1, description="LoRA rank. Default: the largest within the budget, at most max_rank."
+    rank: Literal["allocate"] | Annotated[int, Field(ge=1)] | None = Field(
+        None,
+        description="LoRA rank; allocate: its count given out by what the layers read. Default: the largest within the "
+        "budget, at most max_rank.",
     )
     max_rank: int | None = Field(8, ge=1, description="Largest rank taken where rank is left open.")
     lora_alpha: float | None = Field(None, gt=0, description="LoRA scale numerator. Default: twice the rank.")
@@ -108,6 +110,9 @@ class BudgetConfig(Section):
     )
     layers: str | tuple[int, ...] = Field(
         "all", description="Blocks that are adapted: all, last:K, or numbers from 0 such as 0,1,5."
+    )
+    rank_pattern: dict[str, int] | None = Field(
+        None, description="Another rank for single modules, by their whole names; 0: not adapted."
     )
 
 
@@ -376,6 +381,8 @@ _SHOULD_BE = {
     "model_type": "a mapping of keys",
     "layers": "all, last:K or a list of block numbers",
     "target_modules": "text or a list of texts",
+    "rank": "a whole number of at least 1, or allocate",
+    "candidates": "grid, or a whole number of at least 1",
 }
 """What is allowed, in the words of YAML; of a field that may be one of several kinds, by its name."""
 
@@ -389,7 +396,8 @@ def _sentence(problem: Any, tree: Mapping[str, Any], where: str, kind: type[Reci
         held = field_sections().get(key)
         hint = f"; it belongs in [{held}]" if held else _nearest(key, list(kind.model_fields))
         return f"{where}: a recipe has no section {key!r}{hint}"
-    message = problem["msg"][0].lower() + problem["msg"][1:]
+    message = problem["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
     value = problem["input"]
     if section and key in _SHOULD_BE:  # one line, where pydantic has one for each kind
         value, message = tree[str(problem["loc"][0])][key], f"input should be {_SHOULD_BE[key]}"

@@ -175,7 +175,9 @@ def test_unknown_override():
     assert refused(None, learningrate=1) == [
         "there is no recipe field 'learningrate'; did you mean 'learning_rate'?"
     ]
-    assert refused(None, rank=0) == ["arguments: [budget] rank=0: input should be greater than or equal to 1"]
+    assert refused(None, rank=0) == [
+        "arguments: [budget] rank=0: input should be a whole number of at least 1, or allocate"
+    ]
 
 
 def test_recipes_are_frozen():

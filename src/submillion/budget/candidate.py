@@ -39,6 +39,7 @@ class Plan:
         within_budget: Whether ``trainable_parameters <= budget``.
         matched_modules: Pattern -> names of the modules that it adapts.
         warnings: What the user should know before training.
+        rank_pattern: Module -> rank, where that is another than ``rank``; 0: it is not adapted.
         trainable_shapes: Name in the built model -> shape of each trained parameter. The built model holds the
             ``PeftModel`` as ``encoder`` and, with mean pooling, the linear layer as ``head``.
     """
@@ -68,6 +69,7 @@ class Plan:
     within_budget: bool
     matched_modules: Mapping[str, tuple[str, ...]]
     warnings: tuple[str, ...]
+    rank_pattern: Mapping[str, int]
     trainable_shapes: Mapping[str, Shape]
 
     def to_json(self) -> dict[str, Any]:

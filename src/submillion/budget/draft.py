@@ -21,7 +21,7 @@ from submillion.errors import BudgetError, ConfigError
 MEAN_HEAD = "head"
 """Attribute of the built model that holds the linear layer of mean pooling."""
 
-_WRAPPED = "encoder.base_model.model."
+WRAPPED = "encoder.base_model.model."
 """Where the built model holds the modules of the stock model: its ``encoder`` is a ``PeftModel``."""
 
 
@@ -97,6 +97,7 @@ def draft(encoder: Encoder, choice: Choice) -> Plan:
         within_budget=trainable <= choice.budget,
         matched_modules=hits.by_pattern,
         warnings=(),
+        rank_pattern={},
         trainable_shapes=adapter | head,
     )
     return replace(plan, warnings=(*((reason,) if reason else ()), *warn(plan, hits, encoder)))
@@ -124,7 +125,7 @@ def _head_shapes(encoder: Encoder, choice: Choice) -> dict[str, Shape]:
     for layer in layers:
         path = next(path for path in _saved_paths(encoder).values() if f"{layer}.".startswith(f"{path}."))
         for name, shape in encoder.classifier.below(layer).items():
-            shapes[f"{_WRAPPED}{path}.modules_to_save.default.{name.removeprefix(f'{path}.')}"] = shape
+            shapes[f"{WRAPPED}{path}.modules_to_save.default.{name.removeprefix(f'{path}.')}"] = shape
     return shapes
 
 
@@ -132,7 +133,7 @@ def _adapter_shapes(choice: Choice, hits: Hits, rank: int) -> dict[str, Shape]:
     """Return name in the built model and shape of every parameter of the adapter."""
     trained = METHODS[choice.method].trained
     return {
-        f"{_WRAPPED}{module}.{name}": shape
+        f"{WRAPPED}{module}.{name}": shape
         for module, (d_out, d_in) in hits.adapted.items()
         for name, shape in trained(rank, d_out, d_in).items()
     }

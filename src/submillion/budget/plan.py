@@ -5,6 +5,7 @@ from importlib.metadata import version
 from math import inf
 from typing import Any
 
+from submillion.budget.allocation import with_ranks
 from submillion.budget.candidate import Plan, PlanReport
 from submillion.budget.count import METHODS, size
 from submillion.budget.draft import Choice, draft
@@ -17,6 +18,9 @@ __all__ = ["DEFAULT_BUDGET", "Plan", "PlanReport", "make_plan", "make_plans"]
 DEFAULT_BUDGET = 1_000_000
 
 HEADS = ("full", "output")
+ALLOCATE = "allocate"
+"""The rank that is given out by what the layers read."""
+
 POOLINGS = ("first", "mean")
 
 
@@ -27,13 +31,14 @@ def make_plans(
     budget: int = DEFAULT_BUDGET,
     method: str = "lora",
     target_modules: str | Sequence[str] | None = None,
-    rank: int | None = None,
+    rank: int | str | None = None,
     max_rank: int | None = None,
     lora_alpha: float | None = None,
     lora_dropout: float = 0.1,
     head: str | None = None,
     pooling: str | None = None,
     layers: str | Sequence[int] = "all",
+    rank_pattern: Mapping[str, int] | None = None,
 ) -> PlanReport:
     """Return the plans that a wish leaves open, the best use of the budget first.
 
@@ -47,13 +52,15 @@ def make_plans(
         method: A name in `METHODS`.
         target_modules: A named set (`q`, `qv`, `qkv`, `attention`, `all-linear`), letters of `q k v o`, or suffix
             patterns as PEFT matches them; several as a list or with commas. None: each named set.
-        rank: LoRA's r. None: the largest that fits.
+        rank: LoRA's r. None: the largest that fits. "allocate": the same count, which `submillion.model.allocate` gives
+            out by what the layers read, once there are weights and rows.
         max_rank: With ``rank`` open, no larger than this.
         lora_alpha: LoRA's numerator of the scale. None: twice the rank.
         lora_dropout: Dropout before LoRA's first matrix, from 0 up to below 1.
         head: "full" (every layer trains) or "output" (only the last; not with mean pooling). None: each.
         pooling: "first" or "mean". None: each.
         layers: Blocks that are adapted: "all", "last:K", or numbers from 0.
+        rank_pattern: Another rank for single modules, by their whole names; 0: not adapted.
 
     Raises:
         ConfigError: If an argument is out of range, the model's config cannot be had, its family is not supported,
@@ -61,6 +68,7 @@ def make_plans(
         BudgetError: If no rank was named and none fits, whatever the targets and head.
     """
     _check(n_labels, budget, method, rank, max_rank, lora_alpha, lora_dropout, head, pooling)
+    rank = None if isinstance(rank, str) else rank
     encoder = read_encoder(model, n_labels)
     wishes: Sequence[str | Sequence[str]] = NAMED_SETS if target_modules is None else [target_modules]
     plans = [
@@ -82,6 +90,8 @@ def make_plans(
         for wish in wishes
         for one_head, one_pooling in _open_heads(head, pooling)
     ]
+    if rank_pattern:
+        plans = [with_ranks(plan, rank_pattern) for plan in plans]
     if rank is None and not any(plan.within_budget for plan in plans):
         raise BudgetError(min(plans, key=lambda plan: plan.trainable_parameters).warnings[0])
     return _report(encoder, budget, plans)
@@ -94,13 +104,14 @@ def make_plan(
     budget: int = DEFAULT_BUDGET,
     method: str = "lora",
     target_modules: str | Sequence[str] | None = None,
-    rank: int | None = None,
+    rank: int | str | None = None,
     max_rank: int | None = None,
     lora_alpha: float | None = None,
     lora_dropout: float = 0.1,
     head: str | None = None,
     pooling: str | None = None,
     layers: str | Sequence[int] = "all",
+    rank_pattern: Mapping[str, int] | None = None,
 ) -> Plan:
     """Return the one plan of a wish, which fits the budget.
 
@@ -123,6 +134,7 @@ def make_plan(
         head="full" if head is None else head,
         pooling="first" if pooling is None else pooling,
         layers=layers,
+        rank_pattern=rank_pattern,
     )
     (plan,) = report.candidates
     if not plan.within_budget:
@@ -175,7 +187,7 @@ def _check(
     n_labels: int,
     budget: int,
     method: str,
-    rank: int | None,
+    rank: int | str | None,
     max_rank: int | None,
     lora_alpha: float | None,
     lora_dropout: float,
@@ -191,8 +203,9 @@ def _check(
         f"labels={n_labels} is below 2: a classifier has at least 2": n_labels >= 2,
         f"budget={budget:,} is below 1: give the most parameters that may train": budget >= 1,
         f"method={method!r} is not known: give one of {', '.join(METHODS)}": method in METHODS,
-        f"rank={rank} is below 1: give at least 1, or none for the largest that fits": rank is None
-        or rank >= 1,
+        f"rank={rank!r} is neither at least 1 nor {ALLOCATE!r}: give one of them, or none for the largest that fits": rank
+        in (None, ALLOCATE)
+        or (isinstance(rank, int) and rank >= 1),
         f"max_rank={max_rank} is below 1: give at least 1, or none": max_rank is None or max_rank >= 1,
         f"lora_alpha={lora_alpha} is not a finite number above 0: give none for twice the rank": lora_alpha
         is None

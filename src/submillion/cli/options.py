@@ -7,7 +7,11 @@ from typing import Any, Literal
 
 import click
 
+from submillion.budget.plan import ALLOCATE
 from submillion.recipe import Recipe, field_sections
+
+ONLY_IN_RECIPES = ("rank_pattern",)
+"""Fields that are no flags: they hold more than a command line is good for."""
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -19,7 +23,9 @@ def recipe_options(*, only: tuple[str, ...] | None = None, shows_defaults: bool 
         only: The fields that get a flag; None: all of them, and the seed.
         shows_defaults: Whether help names the recipe's defaults: not where a command leaves the field open.
     """
-    names = [name for name in field_sections() if only is None or name in only]
+    names = [
+        name for name in field_sections() if name not in ONLY_IN_RECIPES and (only is None or name in only)
+    ]
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         if only is None:
@@ -62,6 +68,16 @@ class Layers(click.ParamType[Any]):
         return tuple(int(part) for part in parts) if all(part.strip().isdigit() for part in parts) else value
 
 
+class Rank(click.ParamType[Any]):
+    """A whole number, or `allocate`."""
+
+    name = "integer|allocate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read a number; leave the word as it is."""
+        return value if value == ALLOCATE else click.INT.convert(value, param, ctx)
+
+
 def _option(name: str, field: Any, shows_default: bool) -> Decorator:
     flag = "--" + name.replace("_", "-")
     default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
@@ -80,6 +96,8 @@ def _click_type(name: str, annotation: Any) -> Any:
     """Return how click reads a field of this annotation."""
     if name == "layers":
         return Layers()
+    if name == "rank":
+        return Rank()
     choices = [a for a in _alternatives(annotation) if a is not type(None)]
     for choice in choices:
         if typing.get_origin(choice) is Literal:

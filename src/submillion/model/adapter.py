@@ -42,12 +42,25 @@ def peft_config(plan: Plan) -> Any:
         lora_dropout=plan.lora_dropout,
         bias="none",
         target_modules=list(plan.target_modules),
-        exclude_modules=list(plan.exclude_modules) or None,
+        exclude_modules=[*plan.exclude_modules, *_without_rank(plan)] or None,
         # PEFT adds its own to whatever is named here, whether they are named already or not.
+        rank_pattern={name: rank for name, rank in plan.rank_pattern.items() if rank},
+        alpha_pattern=_alphas(plan),
         modules_to_save=[name for name in plan.modules_to_save if name not in SAVED_BY_PEFT] or None,
         **chosen,
         **METHODS[plan.method].peft_kwargs,
     )
+
+
+def _without_rank(plan: Plan) -> list[str]:
+    return [name for name, rank in plan.rank_pattern.items() if rank == 0]
+
+
+def _alphas(plan: Plan) -> dict[str, float]:
+    """Return what keeps LoRA's scale ``alpha / rank`` the same in all modules; rsLoRA's is made for any rank."""
+    if plan.method == "rslora":
+        return {}
+    return {name: plan.lora_alpha * rank / plan.rank for name, rank in plan.rank_pattern.items() if rank}
 
 
 def attach(base: Any, plan: Plan) -> Any:

@@ -101,12 +101,7 @@ def load_adapter(path: str | Path, *, encoder: str | None = None) -> Adapter:
 def _load_planned(folder: Path, recipe: Recipe, encoder: str | None, numerics: str) -> SavedClassifier:
     """Load an adapter; what moved in training must be what the plan says."""
     saved = load_saved(folder, encoder=encoder, numerics=numerics)
-    plan = make_plan(
-        saved.encoder,
-        len(saved.label_names),
-        **recipe.budget.model_dump(exclude={"budget"}),
-        budget=recipe.budget.budget,
-    )
+    plan = make_plan(saved.encoder, len(saved.label_names), **recipe.budget.model_dump())
     freeze_unplanned(saved.model, plan)
     assert_planned(saved.model, plan, "after load")
     saved.model.requires_grad_(False)

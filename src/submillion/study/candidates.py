@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from submillion.budget.plan import Plan, make_plan
+from submillion.budget.plan import ALLOCATE, Plan, make_plan
 from submillion.errors import BudgetError, ConfigError
 from submillion.recipe import Recipe, load_recipe
 from submillion.study.recipe import FILL, Range, SearchRecipe
@@ -133,7 +133,7 @@ def _identity(candidate: Candidate) -> str:
     """Return what makes two candidates the same training."""
     recipe = candidate.recipe.model_dump(mode="json")
     if candidate.plan is not None:
-        recipe["budget"] = candidate.plan.to_json()
+        recipe["budget"] = [candidate.plan.to_json(), candidate.recipe.budget.rank == ALLOCATE]
     return json.dumps(recipe, sort_keys=True, default=str)
 
 

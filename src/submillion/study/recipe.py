@@ -2,9 +2,9 @@
 
 import math
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from submillion.errors import ConfigError
 from submillion.recipe import Recipe, Section, checked_recipe, field_sections, lay_over, read_tree
@@ -39,7 +39,7 @@ class Range(Section):
 class SearchConfig(Section):
     """How many candidates there are, and how they are told apart."""
 
-    candidates: int | Literal["grid"] = Field(
+    candidates: Annotated[int, Field(ge=1)] | Literal["grid"] = Field(
         "grid", description="Every combination of the space, or so many drawn from it, spread evenly."
     )
     repeats: int = Field(1, ge=1, description="Seeds that each candidate of the last stage is trained with.")
@@ -51,13 +51,6 @@ class SearchConfig(Section):
     first_share: float = Field(
         0.1, gt=0, le=1, description="With halving: share of the train rows that the first stage trains on."
     )
-
-    @field_validator("candidates")
-    @classmethod
-    def _at_least_one(cls, value: int | str) -> int | str:
-        if isinstance(value, int) and value < 1:
-            raise ValueError("need grid, or a number of at least 1")
-        return value
 
 
 class StageConfig(Section):

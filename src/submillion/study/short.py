@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from submillion.baselines import fit_probe
+from submillion.budget.plan import ALLOCATE, Plan
 from submillion.errors import RunError
 from submillion.model.build import Classifier
 from submillion.recipe import Recipe
@@ -44,7 +45,25 @@ class Ground:
     embedded_rows: int = 0
     _features: dict[Any, np.ndarray] = field(default_factory=dict)
     _heads: dict[Any, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    _allocated: dict[int, Plan] = field(default_factory=dict)
     _order: np.ndarray | None = None
+
+    def plan(self, candidate: Candidate) -> Plan:
+        """Return a candidate's plan, its ranks given out where it asks for that, by all train rows and once.
+
+        Raises:
+            ValueError: If it was refused.
+        """
+        if candidate.plan is None:
+            raise ValueError(f"candidate {candidate.number} was refused: {candidate.refused}")
+        if candidate.recipe.budget.rank != ALLOCATE:
+            return candidate.plan
+        if candidate.number not in self._allocated:
+            with self.console.status("giving out the ranks by what the layers read"):
+                self._allocated[candidate.number] = self.prepared.allocated(
+                    candidate.plan, candidate.recipe.seed
+                )
+        return self._allocated[candidate.number]
 
     def rows(self, share: float) -> np.ndarray:
         """Return the train rows of a stage, sorted; a smaller share's rows are among a larger one's."""
@@ -119,8 +138,9 @@ def train_short(
         ``accuracy`` (None: it diverged, and ``failed`` says so), ``right`` (a bit a validation row), costs and curve.
     """
     started = time.monotonic()
-    if candidate.plan is None or ground.prepared.validation is None:
-        raise ValueError("need a planned candidate and validation rows")
+    plan = ground.plan(candidate)
+    if ground.prepared.validation is None:
+        raise ValueError("need validation rows")
     rows = ground.rows(stage.share)
     training = candidate.recipe.training.model_copy(
         update={
@@ -131,7 +151,7 @@ def train_short(
     recipe = candidate.recipe.model_copy(
         update={"training": training, "seed": candidate.recipe.seed + repeat}
     )
-    prepared = ground.prepared.replanned(recipe, candidate.plan, len(rows))
+    prepared = ground.prepared.replanned(recipe, plan, len(rows))
     recipe = prepared.recipe
     all_rows, validation = prepared.train, ground.prepared.validation
     train = Labelled([all_rows.input_ids[row] for row in rows], all_rows.labels[rows])
@@ -142,7 +162,7 @@ def train_short(
         ground.start(model, recipe, rows)
     quiet = Console(quiet=True)
     trainer = make_trainer(
-        model, candidate.plan, recipe, train, validation, run.checkpoints, quiet, history=run.history
+        model, plan, recipe, train, validation, run.checkpoints, quiet, history=run.history
     )
     best = _Best(trainer.evaluate_scores, recipe.training.metric_for_best_model, tell)
     trainer.evaluate_scores = best
@@ -168,7 +188,7 @@ def train_short(
     n_scored = len(validation.input_ids) * max(1, len(curve)) + ground.embedded_rows - before
     result |= {
         "candidate": candidate.number,
-        "trainable_parameters": candidate.plan.trainable_parameters,
+        "trainable_parameters": plan.trainable_parameters,
         "epochs": epochs,
         "train_rows": len(rows),
         "rows_seen": round(epochs * len(rows) + SCORED_ROW * n_scored),

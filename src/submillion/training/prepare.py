@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from submillion.budget.families import length_limit
-from submillion.budget.plan import Plan, make_plan
+from submillion.budget.plan import ALLOCATE, Plan, make_plan
 from submillion.data.splits import Splits, load_splits
 from submillion.data.token_cache import tokens_of_splits
 from submillion.data.tokens import TokenRows, choose_max_length, cut
@@ -17,6 +17,7 @@ from submillion.errors import ConfigError
 from submillion.model.build import Classifier, build_model
 from submillion.model.device import choose_device, choose_numerics
 from submillion.recipe import Recipe, default_epochs
+from submillion.training.allocate import allocate_ranks
 from submillion.training.fit import Labelled
 
 
@@ -67,6 +68,12 @@ class Prepared:
         """Return what embeds rows for the baselines: ``model``, or one in bf16 for int8, in which nothing predicts."""
         return self.build("fast") if self.recipe.training.numerics == "int8" else model
 
+    def allocated(self, plan: Plan, seed: int) -> Plan:
+        """Return a uniform plan with its ranks given out by what the layers read of the train rows."""
+        return allocate_ranks(
+            plan, self.encoder, self.splits.label_names, self.tokens["train"].input_ids, seed
+        )
+
     def replanned(self, recipe: Recipe, plan: Plan, n_rows: int) -> "Prepared":
         """Return the same rows and tokens for another recipe and plan, to be trained on ``n_rows`` of them."""
         resolved = _resolved(recipe, plan, n_rows, self.tokens["train"].max_length)
@@ -112,26 +119,17 @@ def prepare(recipe: Recipe, sources: Sources, console: Console) -> Prepared:
             soft_wrap=True,
             markup=False,
         )
-    budget = recipe.budget
-    plan = make_plan(
-        encoder,
-        len(splits.label_names),
-        budget=budget.budget,
-        method=budget.method,
-        target_modules=budget.target_modules,
-        rank=budget.rank,
-        max_rank=budget.max_rank,
-        lora_alpha=budget.lora_alpha,
-        lora_dropout=budget.lora_dropout,
-        head=budget.head,
-        pooling=budget.pooling,
-        layers=budget.layers,
-    )
+    plan = make_plan(encoder, len(splits.label_names), **recipe.budget.model_dump())
     tokenizer = load_tokenizer(encoder)
     tokens = _tokenize(tokenizer, splits, data.max_length, length_limit(tokenizer, config))
     resolved = _resolved(recipe, plan, len(splits.train), tokens["train"].max_length)
-    _say_plan(plan, tokens["train"], splits, resolved, console)
-    return Prepared(resolved, encoder, tokenizer, splits, plan, tokens)
+    prepared = Prepared(resolved, encoder, tokenizer, splits, plan, tokens)
+    if recipe.budget.rank == ALLOCATE:
+        with console.status("giving out the ranks by what the layers read"):
+            plan = prepared.allocated(plan, recipe.seed)
+        prepared = prepared.replanned(recipe, plan, len(splits.train))
+    _say_plan(prepared, console)
+    return prepared
 
 
 def _check_folds(folds: int | None, splits: Splits) -> None:
@@ -198,6 +196,7 @@ def _resolved(recipe: Recipe, plan: Plan, n_rows: int, max_length: int) -> Recip
                 update={
                     "target_modules": tuple(plan.target_modules),
                     "rank": plan.rank,
+                    "rank_pattern": dict(plan.rank_pattern) or None,
                     "lora_alpha": plan.lora_alpha,
                     "head": plan.head,
                 }
@@ -210,12 +209,15 @@ def _resolved(recipe: Recipe, plan: Plan, n_rows: int, max_length: int) -> Recip
     )
 
 
-def _say_plan(plan: Plan, tokens: TokenRows, splits: Splits, recipe: Recipe, console: Console) -> None:
+def _say_plan(prepared: Prepared, console: Console) -> None:
     """Say what will be trained, on what, and what is cut, before it starts."""
+    plan, splits, tokens = prepared.plan, prepared.splits, prepared.tokens["train"]
     share = tokens.n_cut / max(len(tokens), 1)
     say = partial(console.print, highlight=False, soft_wrap=True, markup=False)
+    ranks = sorted(plan.rank_pattern.values()) or [plan.rank]
+    rank = f"{ranks[0]} to {ranks[-1]}" if plan.rank_pattern else str(plan.rank)
     say(
-        f"plan: {plan.method} rank {plan.rank} on {', '.join(plan.target_modules)}, pooling {plan.pooling}: "
+        f"plan: {plan.method} rank {rank} on {', '.join(plan.target_modules)}, pooling {plan.pooling}: "
         f"{plan.trainable_parameters:,} of {plan.budget:,} trainable parameters"
     )
     for warning in plan.warnings:
@@ -229,7 +231,7 @@ def _say_plan(plan: Plan, tokens: TokenRows, splits: Splits, recipe: Recipe, con
         f"rows: {len(splits.train):,} to train on, {held or 'none held back'}; {len(splits.label_names)} labels"
     )
     say(f"texts are cut at {tokens.max_length} tokens: {100 * share:.1f} % of the train rows are longer")
-    if recipe.training.fp16 and choose_device().type == "cpu":
+    if prepared.recipe.training.fp16 and choose_device().type == "cpu":
         say("fp16 is asked for and there is no GPU: training runs in fp32")
     if splits.validation is None:
         say(

@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 
 from submillion.baselines import Baselines, fit_baselines, load_baselines, save_baselines
+from submillion.budget.plan import ALLOCATE
 from submillion.closeness import measure_shift
 from submillion.data.duplicates import HASH_LETTERS
 from submillion.data.splits import Rows
@@ -58,6 +59,9 @@ def train_run(
     if earlier is not None and recipe.training.numerics is None:
         kept = recipe.training.model_copy(update={"numerics": earlier["with"]["numerics"]})
         recipe = recipe.model_copy(update={"training": kept})
+    if earlier is not None and recipe.budget.rank == ALLOCATE and earlier["recipe"]["budget"]["rank_pattern"]:
+        same = {name: earlier["recipe"]["budget"][name] for name in ("rank", "rank_pattern", "lora_alpha")}
+        recipe = recipe.model_copy(update={"budget": recipe.budget.model_copy(update=same)})
     prepared = prepare(recipe, sources, console)
     if earlier is not None:
         _check_same(earlier, prepared, folder)

@@ -273,8 +273,8 @@ def test_wrong_arguments_are_reported_together():
         pooling="max",
     ) == (
         "labels=1 is below 2: a classifier has at least 2; budget=0 is below 1: give the most parameters that may "
-        "train; method='ia3' is not known: give one of lora, rslora; rank=0 is below 1: give at least 1, or none for "
-        "the largest that fits; lora_alpha=0 is not a finite number above 0: give none for twice the rank; "
+        "train; method='ia3' is not known: give one of lora, rslora; rank=0 is neither at least 1 nor 'allocate': give one of "
+        "them, or none for the largest that fits; lora_alpha=0 is not a finite number above 0: give none for twice the rank; "
         "lora_dropout=1.0 is outside 0 (inclusive) to 1 (exclusive); head='all' is not known: give one of full, output; pooling='max' is not "
         "known: give one of first, mean."
     )

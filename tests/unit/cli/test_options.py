@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from submillion.cli.main import COMMANDS
-from submillion.cli.options import CommaList, Layers, given, recipe_options
+from submillion.cli.options import ONLY_IN_RECIPES, CommaList, Layers, given, recipe_options
 from submillion.cli.train import command as train
 from submillion.recipe import BudgetConfig, Recipe, field_sections
 
@@ -26,7 +26,11 @@ def parsed(*arguments: str, **options) -> dict:
 
 def test_every_recipe_field_is_a_flag_of_train():
     flags = {flag: option for option in train.params for flag in option.opts}
+    assert set(ONLY_IN_RECIPES) <= set(field_sections())
     for name, section in field_sections().items():
+        if name in ONLY_IN_RECIPES:
+            assert "--" + name.replace("_", "-") not in flags
+            continue
         field = type(Recipe.model_fields[section].default).model_fields[name]
         option = flags["--" + name.replace("_", "-")]
         assert option.name == name
@@ -80,7 +84,7 @@ def test_wrong_values_are_wrong_usage(arguments):
 
 def test_fields_can_be_chosen():
     names = set(parsed(only=tuple(BudgetConfig.model_fields)))
-    assert names == set(BudgetConfig.model_fields)
+    assert names == set(BudgetConfig.model_fields) - set(ONLY_IN_RECIPES)
 
 
 def test_zero_and_false_are_given():

@@ -33,7 +33,7 @@ DRAWN = (
         ("space: {rank: [1]}\nstages: [{epochs: 3}]", "[stages] has no key 'epochs'; did you mean 'num_train_epochs'?"),
         ("space: {rank: [1]}\nstages: []", "[stages] is empty"),
         ("space: {rank: [1]}\nsearch: {halvin: 3}", "[search] has no key 'halvin'; did you mean 'halving'?"),
-        ("space: {rank: [1]}\nsearch: {candidates: 0}", "need grid, or a number of at least 1"),
+        ("space: {rank: [1]}\nsearch: {candidates: 0}", "input should be grid, or a whole number of at least 1"),
         ("space: {rank: [1]}\nfinal: {num_train_epochs: 0}", "[final] num_train_epochs=0: input should be greater than 0"),
         ("serch: {}", "a recipe has no section 'serch'; did you mean 'search'?"),
     ],
