@@ -13,8 +13,9 @@ import click
 
 from submillion.budget.families import FAMILIES
 from submillion.cli.main import COMMANDS, cli
-from submillion.recipe import Recipe, recipe_names
+from submillion.recipe import Recipe, Section, recipe_names
 from submillion.speedups import SPEEDUPS
+from submillion.study.recipe import VARIABLE, FinalConfig, SearchConfig, StageConfig, TableConfig, TableRow
 
 REFERENCE = Path(__file__).parent / "reference"
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
@@ -47,25 +48,46 @@ def recipe_page() -> str:
         f"Top level: `seed` (default {Recipe.model_fields['seed'].default}). {Recipe.model_fields['seed'].description}",
     ]
     for section in Recipe.SECTIONS:
-        model = type(Recipe.model_fields[section].default)
-        lines += [
-            "",
-            f"## {section}",
-            "",
-            str(model.__doc__),
-            "",
-            "| key | values | default | meaning |",
-            "|---|---|---|---|",
-        ]
-        for name, field in model.model_fields.items():
-            values = _values(field.annotation).replace("|", "\\|")
-            meaning = str(field.description).replace("|", "\\|")
-            lines.append(f"| `{name}` | {values} | {_default(field.default)} | {meaning} |")
+        lines += _section(section, type(Recipe.model_fields[section].default))
+    lines += [
+        "",
+        "## Sections of a search",
+        "",
+        "A recipe of `submillion search` has these besides. `space` holds, for each field that varies, a list of values or",
+        "a range (`{low: 1.0e-4, high: 1.0e-2, log: true}`); `rank: fill` is the largest within the budget. These may vary:",
+        f"{', '.join(f'`{name}`' for name in VARIABLE)}.",
+    ]
+    for section, model in (
+        ("search", SearchConfig),
+        ("stages: a list of", StageConfig),
+        ("final", FinalConfig),
+        ("table: in place of a space", TableConfig),
+        ("table.rows: a list of", TableRow),
+    ):
+        lines += _section(section, model)
     lines += ["", "## Recipes that come with the package", ""]
     for name in recipe_names():
         text = (files("submillion") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
         lines += [f"### {name}", "", "```yaml", text.rstrip(), "```", ""]
     return "\n".join(lines)
+
+
+def _section(name: str, model: type[Section]) -> list[str]:
+    lines = [
+        "",
+        f"## {name}",
+        "",
+        str(model.__doc__),
+        "",
+        "| key | values | default | meaning |",
+        "|---|---|---|---|",
+    ]
+    for key, field in model.model_fields.items():
+        values = _values(field.annotation).replace("|", "\\|")
+        meaning = str(field.description).replace("|", "\\|")
+        default = "required" if field.is_required() else _default(field.default)
+        lines.append(f"| `{key}` | {values} | {default} | {meaning} |")
+    return lines
 
 
 def speed_page() -> str:
@@ -100,6 +122,10 @@ def speed_page() -> str:
 
 def _values(annotation: object) -> str:
     """Return an annotation in words."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        annotation = typing.get_args(annotation)[0]
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return "mappings, see below"
     alternatives = [a for a in typing.get_args(annotation) if a is not type(None)] or [annotation]
     if typing.get_origin(annotation) is typing.Literal:
         return ", ".join(f"`{value}`" for value in typing.get_args(annotation))

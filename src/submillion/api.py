@@ -221,7 +221,8 @@ def search(
 
     Args:
         train: Labelled rows, as `train` takes them. Default: what the recipe names.
-        recipe: A YAML file with a section ``space``, or the name of one that comes with the package.
+        recipe: A YAML file with a section ``space``, or the name of one that comes with the package. One with a section
+            ``table`` chooses nothing: its rows are all trained in full, then test is read once for each.
         output: The study folder; it must not exist or be empty, unless ``resume`` or a shared ``storage``.
         validation: Rows that the search chooses by; default: carved from train.
         test: Rows that are read once, at the end, for the final model.
@@ -238,6 +239,7 @@ def search(
 
     try:
         from submillion.study.search import run_study
+        from submillion.study.table import run_table
     except ModuleNotFoundError as error:
         raise ConfigError(f"search needs {error.name}: pip install 'submillion[search]'") from None
     from submillion.study.recipe import load_search_recipe
@@ -261,4 +263,8 @@ def search(
             "there is nothing to search on: name a file by --train, or data.train in the recipe"
         )
     console = Console(file=sys.stderr, quiet=quiet)
-    return run_study(asked, sources, str(output), resume=resume, storage=storage, console=console)
+    how: dict[str, Any] = {"resume": resume, "storage": storage, "console": console}
+    if asked.table is not None:
+        rows = [load_recipe(row.recipe, **fields, **named) for row in asked.table.rows]
+        return run_table(asked, rows, sources, str(output), **how)
+    return run_study(asked, sources, str(output), **how)

@@ -221,6 +221,9 @@ class Recipe(Section):
     SECTIONS: ClassVar[tuple[str, ...]] = ("data", "budget", "model", "training", "evaluation")
 
 
+SEARCH_SECTIONS = ("space", "search", "stages", "final", "table")
+"""The sections that a search's recipe has besides; see `submillion.study.recipe`."""
+
 Kind = TypeVar("Kind", bound=Recipe)
 
 
@@ -394,7 +397,13 @@ def _sentence(problem: Any, tree: Mapping[str, Any], where: str, kind: type[Reci
         if section:
             return f"{where}: {section}has no key {key!r}{_nearest(key, list(holder.model_fields))}"
         held = field_sections().get(key)
-        hint = f"; it belongs in [{held}]" if held else _nearest(key, list(kind.model_fields))
+        hint = (
+            f"; it belongs in [{held}]"
+            if held
+            else "; it belongs to a search: submillion search --recipe"
+            if key in SEARCH_SECTIONS
+            else _nearest(key, list(kind.model_fields))
+        )
         return f"{where}: a recipe has no section {key!r}{hint}"
     message = problem["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]

@@ -10,6 +10,7 @@ from submillion import load_recipe
 from submillion.budget import make_plan
 from submillion.errors import ConfigError
 from submillion.recipe import DEFAULT_MODEL, Recipe, field_sections, recipe_names
+from submillion.study.recipe import SearchRecipe, load_search_recipe
 
 PAPER = {
     "paper-r11-query-value": (999_172, 3),
@@ -27,6 +28,9 @@ def write(tmp_path):
         return str(tmp_path / name)
 
     return write
+
+
+SEARCHES = ("paper-search", "paper-table1")
 
 
 def refused(source, **overrides) -> list[str]:
@@ -201,7 +205,14 @@ def test_every_field_has_one_home_and_a_description():
 def test_shipped_recipes_load():
     assert {"quickstart", "paper", *PAPER} <= set(recipe_names())
     for name in recipe_names():
-        assert isinstance(load_recipe(name), Recipe)
+        if name in SEARCHES:
+            assert isinstance(load_search_recipe(name), SearchRecipe)
+            assert all(
+                line.endswith("; it belongs to a search: submillion search --recipe")
+                for line in refused(name)
+            )
+        else:
+            assert isinstance(load_recipe(name), Recipe)
     assert load_recipe().model.model == DEFAULT_MODEL
     assert load_recipe() == Recipe()
     assert load_recipe("quickstart").data.max_rows_per_class is not None

@@ -235,6 +235,37 @@ def study(record: dict[str, Any], folder: str) -> None:
     console.print(f"study: {escape(folder)}; the final run: {escape(folder)}/best", soft_wrap=True)
 
 
+def table(record: dict[str, Any], folder: str) -> None:
+    """Print a published table that was trained again."""
+    console = _console()
+    why_not = record["published_left_out"]
+    shown = _table(
+        "row",
+        ">trainable",
+        *(() if why_not else (">published",)),
+        ">epochs",
+        ">test accuracy",
+        *(() if why_not else (">published",)),
+    )
+    for row in record["table"]:
+        shown.add_row(
+            escape(row["name"]),
+            f"{row['trainable_parameters']:,}",
+            *(() if why_not else (f"{row['published_parameters']:,}",)),
+            f"{row['epochs']:g}",
+            percent(row["test"]),
+            *(() if why_not else (f"{row['published']:.1f}",)),
+        )
+    n_rows = record["table"][0]["n"]
+    _print_table(console, f"test accuracy, % with 95 % intervals, on {n_rows:,} rows", shown)
+    if why_not:
+        console.print(f"published figures are left out: {escape(why_not)}.", soft_wrap=True)
+    console.print(
+        "nothing was chosen by these figures: all rows were trained before the test rows were read, once for each."
+    )
+    console.print(f"study: {escape(folder)}; the runs: {escape(folder)}/rows", soft_wrap=True)
+
+
 def answers(rows: list[dict[str, Any]]) -> None:
     """Print texts with their label and its probability."""
     table = _table("label", ">probability", "text")

@@ -55,9 +55,7 @@ def plot_intervals(ranking: Sequence[Mapping[str, Any]], colours: Mapping[int, s
     return _svg(axes, "intervals")
 
 
-def plot_differences(
-    ranking: Sequence[Mapping[str, Any]], margin: float, colours: Mapping[int, str]
-) -> str:
+def plot_differences(ranking: Sequence[Mapping[str, Any]], margin: float, colours: Mapping[int, str]) -> str:
     """Draw each candidate's difference to the best down to its lower end, beside the margin.
 
     Args:
@@ -94,7 +92,9 @@ def plot_curves(curves: Sequence[Curve], colours: Mapping[int, str], name: str) 
         width = 1.7 if curve.number in colours else 1
         axes.plot(curve.epochs, shown, style, color=colour, linewidth=width, markersize=3.5)
         below = [place for place, accuracy in enumerate(curve.accuracies) if 100 * accuracy < low]
-        axes.plot([curve.epochs[place] for place in below], [low] * len(below), "v", color=colour, markersize=5)
+        axes.plot(
+            [curve.epochs[place] for place in below], [low] * len(below), "v", color=colour, markersize=5
+        )
         ends.setdefault(curve.number, (curve.epochs[-1], shown[-1]))
     _set_range(axes, low, high)
     axes.margins(x=0.04)
@@ -195,7 +195,7 @@ def _range(accuracies: Iterable[float]) -> tuple[float, float]:
 
 
 def _set_range(axes: Any, low: float, high: float, room: float = 0.06) -> None:
-    pad = room * max(high - low, 0.5)
+    pad = max(room * (high - low), (1 - high + low) / 2)
     axes.set_ylim(low - pad, high + pad)
 
 

@@ -49,7 +49,10 @@ class Job:
 
 
 Results = Mapping[Job, dict[str, Any]]
-Do = Callable[[Job, Results, Callable[[int, float], None]], dict[str, Any]]
+Tell = Callable[[int, float], None]
+"""Told an epoch and its validation accuracy."""
+
+Do = Callable[[Job, Results, Tell], dict[str, Any]]
 """Train a job, given the results so far and where an epoch's accuracy is told; returns its result."""
 
 

@@ -7,7 +7,15 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from submillion.errors import ConfigError
-from submillion.recipe import Recipe, Section, checked_recipe, field_sections, lay_over, read_tree
+from submillion.recipe import (
+    SEARCH_SECTIONS,
+    Recipe,
+    Section,
+    checked_recipe,
+    field_sections,
+    lay_over,
+    read_tree,
+)
 
 VARIABLE = (
     "method", "target_modules", "rank", "lora_alpha", "lora_dropout", "head", "pooling", "layers", "head_init",
@@ -76,6 +84,21 @@ class FinalConfig(Section):
     )
 
 
+class TableRow(Section):
+    """A row of a published table."""
+
+    recipe: str = Field(description="What it is trained by: a recipe that comes with the package.")
+    published: float = Field(gt=0, le=100, description="Its published accuracy, in points of 100.")
+    published_parameters: int = Field(gt=0, description="The trainable parameters that were published.")
+
+
+class TableConfig(Section):
+    """A published table, to be trained again; in place of a space."""
+
+    train_rows: int = Field(gt=0, description="With fewer rows the published figures are left out.")
+    rows: tuple[TableRow, ...] = Field(min_length=1, description="What is trained, each in full.")
+
+
 class SearchRecipe(Recipe):
     """A recipe with the sections of a search."""
 
@@ -83,8 +106,9 @@ class SearchRecipe(Recipe):
     search: SearchConfig = SearchConfig()
     stages: tuple[StageConfig, ...] = (StageConfig(num_train_epochs=3),)
     final: FinalConfig = FinalConfig()
+    table: TableConfig | None = None
 
-    SECTIONS: ClassVar[tuple[str, ...]] = (*Recipe.SECTIONS, "space", "search", "stages", "final")
+    SECTIONS: ClassVar[tuple[str, ...]] = (*Recipe.SECTIONS, *SEARCH_SECTIONS)
 
     @property
     def base(self) -> Recipe:
@@ -149,7 +173,10 @@ def check_space(recipe: SearchRecipe, where: str) -> None:
         ConfigError: Every problem in one message.
     """
     problems = []
-    if not recipe.space:
+    if recipe.table is not None:
+        if recipe.space:
+            problems.append("[space] and [table] do not go together: a table chooses nothing")
+    elif not recipe.space:
         problems.append(
             "[space] is empty: give choices for at least one field, such as learning_rate: [3e-4, 1e-3]"
         )

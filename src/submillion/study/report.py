@@ -21,7 +21,7 @@ from submillion.study.recipe import SearchRecipe
 from submillion.study.repeat import candidate_recipe, for_epochs, is_in_memory, repeat_command
 
 if TYPE_CHECKING:
-    from submillion.study.search import StudyFolder
+    from submillion.study.folder import StudyFolder
 
 _MAX_LABELS = 20
 """Up to so many labels are named."""
@@ -38,7 +38,9 @@ def write_report(folder: "StudyFolder") -> Path:
     """
     record = folder.read()
     if "recommendation" not in record or "trainings" not in record:
-        raise RunError(f"{folder.path} has no recommendation yet: go on with it by: submillion search --resume")
+        raise RunError(
+            f"{folder.path} has no recommendation yet: go on with it by: submillion search --resume"
+        )
     page = _page(_Study(record), folder.path.name)
     with written_atomically(folder.report) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -46,7 +48,9 @@ def write_report(folder: "StudyFolder") -> Path:
 
 
 def _page(study: "_Study", name: str) -> str:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters |= {"percent": _percent, "points": _points, "number": _number, "count": _count}
     template = (files("submillion.study") / "report.html.j2").read_text(encoding="utf-8")
     return environment.from_string(template).render(study=study, name=name)
@@ -161,7 +165,7 @@ class _Study:
         drawn = [charts.plot_intervals(ranking, marked)]
         if len(ranking) > 1:
             drawn.append(charts.plot_differences(ranking, self.recipe.evaluation.margin / 100, marked))
-        return [Markup(svg) for svg in drawn]  # noqa: S704 - matplotlib has escaped what it was given
+        return [Markup(svg) for svg in drawn]
 
     @property
     def curves(self) -> list[tuple[str, Markup]]:
@@ -179,7 +183,7 @@ class _Study:
             ]
             if curves:
                 svg = charts.plot_curves(curves, self.colours, f"curves-{stage}")
-                found.append((f"Stage {stage}: {self._told(stage)}", Markup(svg)))  # noqa: S704
+                found.append((f"Stage {stage}: {self._told(stage)}", Markup(svg)))
         return found
 
     @property
@@ -200,7 +204,7 @@ class _Study:
                         points = last if stage == self.n_stages else earlier
                         points.append(Point(number, cost, accuracy))
             drawn.append(charts.plot_points(last, earlier, self.marked, marked, axis, name))
-        return [Markup(svg) for svg in drawn]  # noqa: S704
+        return [Markup(svg) for svg in drawn]
 
     @property
     def stage_costs(self) -> list[dict[str, Any]]:
@@ -326,7 +330,9 @@ def _choices(values: Sequence[Any] | Mapping[str, Any]) -> str:
     ('1, fill, query+dense', '0.0001 to 0.01, evenly by the logarithm')
     """
     if isinstance(values, Mapping):
-        return f"{values['low']:g} to {values['high']:g}{', evenly by the logarithm' if values['log'] else ''}"
+        return (
+            f"{values['low']:g} to {values['high']:g}{', evenly by the logarithm' if values['log'] else ''}"
+        )
     return ", ".join(
         "+".join(map(str, value))
         if isinstance(value, list | tuple)

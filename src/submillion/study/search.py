@@ -13,77 +13,23 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 from rich.console import Console
 
 from submillion.errors import ConfigError, RunError
 from submillion.evaluation.on_data import evaluate_run
 from submillion.evaluation.whole import train_whole
 from submillion.recipe import Recipe
-from submillion.run import SCHEMA_VERSION, RunFolder, read_json, write_json
+from submillion.run import read_json
 from submillion.study.candidates import Candidate, draw_candidates
-from submillion.study.jobs import Job, Jobs, Results
+from submillion.study.folder import StudyFolder, held
+from submillion.study.jobs import Job, Jobs, Results, Tell
 from submillion.study.recipe import SearchRecipe, StageConfig
 from submillion.study.recommend import Judged, Recommendation, recommend
-from submillion.study.short import Ground, Tell, right_rows, train_short
+from submillion.study.short import Ground, right_rows, train_short
 from submillion.training.prepare import Prepared, Sources, prepare
-
-
-class StudyFolder:
-    """The paths and the `study.json` of one study."""
-
-    def __init__(self, path: str | Path):
-        self.path = Path(path)
-        self.study_json = self.path / "study.json"
-        self.storage = self.path / "study.db"
-        self.runs = self.path / "runs"
-        self.best = RunFolder(self.path / "best")
-        self.report = self.path / "report.html"
-
-    def run(self, job: Job) -> Path:
-        """Return where a short training lies."""
-        return self.runs / f"stage{job.stage + 1}-{job.place:03d}-seed{job.repeat + 1}"
-
-    def read(self) -> dict[str, Any]:
-        """Return `study.json`.
-
-        Raises:
-            RunError: If it is missing or damaged.
-        """
-        if not self.study_json.is_file():
-            raise RunError(
-                f"{self.path} is not a study: it has no study.json. Make one by: submillion search --output {self.path} ..."
-            )
-        return dict(read_json(self.study_json))
-
-    def update(self, **changes: Any) -> dict[str, Any]:
-        """Lay ``changes`` over `study.json` and return the whole."""
-        record = self.read() if self.study_json.is_file() else {"schema_version": SCHEMA_VERSION}
-        record |= changes
-        write_json(self.study_json, record)
-        return record
-
-    def check(self, resume: bool, is_joined: bool) -> None:
-        """Refuse a folder that holds something else, or a study that is finished or not to be resumed.
-
-        Raises:
-            RunError: See above.
-        """
-        if self.study_json.is_file():
-            status = self.read()["status"]
-            if status == "finished":
-                raise RunError(f"{self.path} is a finished study: choose another --output")
-            if not (resume or is_joined):
-                raise RunError(
-                    f"{self.path} already holds a study (status: {status}): go on with it by --resume, or choose another "
-                    "--output"
-                )
-        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())) and not resume:
-            raise RunError(f"{self.path} exists and is not an empty folder: choose another --output")
 
 
 class Study:
@@ -257,16 +203,7 @@ def run_study(
     folder = StudyFolder(output)
     folder.check(resume, is_joined=storage is not None)
     started = time.monotonic()
-    folder.path.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.path / ".lock", timeout=0)
-    if storage is None:
-        try:
-            lock.acquire()
-        except Timeout:
-            raise RunError(
-                f"{folder.path} is being worked on by another process: wait, or let several share it by --storage"
-            ) from None
-    try:
+    with held(folder, is_shared=storage is not None):
         prepared = prepare(recipe.base, sources, console)
         if prepared.splits.validation is None:
             raise ConfigError(
@@ -276,14 +213,11 @@ def run_study(
         study = Study(recipe, sources, prepared, folder, console)
         folder.update(**_first_record(study, sources))
         _say_plan(study, console)
-        url = storage or f"sqlite:///{folder.storage.absolute()}"
-        with closing(Jobs(url, folder.path.name, is_shared=storage is not None)) as jobs:
+        with closing(Jobs(storage or folder.url, folder.path.name, is_shared=storage is not None)) as jobs:
             jobs.begin(study.jobs, _definition(study))
             preparing = time.monotonic() - started
             results = jobs.work(study.jobs, study.do)
         return folder.update(**_last_record(study, results, preparing), status="finished")
-    finally:
-        lock.release()
 
 
 def _say_plan(study: Study, console: Console) -> None:

@@ -2,7 +2,6 @@
 
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from submillion.recipe import Recipe
 from submillion.run import RunFolder, write_json, written_atomically
 from submillion.scoring import Scores, embed_frozen, head_inputs, score
 from submillion.study.candidates import Candidate
+from submillion.study.jobs import Tell
 from submillion.study.recipe import StageConfig
 from submillion.training.callbacks import read_history
 from submillion.training.fit import Labelled, fit_adapter, make_trainer
@@ -26,8 +26,6 @@ from submillion.training.start import start_head
 
 SCORED_ROW = 1 / 3
 """What a row costs that is only scored, in rows trained: a forward pass of three passes."""
-
-Tell = Callable[[int, float], None]
 
 
 @dataclass

@@ -17,11 +17,11 @@ from submillion.cli.train import command as train_command
 from submillion.errors import RunError
 from submillion.recipe import Recipe, load_recipe
 from submillion.study.candidates import Candidate, draw_candidates
+from submillion.study.folder import StudyFolder
 from submillion.study.recipe import SearchRecipe, load_search_recipe
 from submillion.study.recommend import Judged, recommend
 from submillion.study.repeat import candidate_recipe, repeat_command
 from submillion.study.report import write_report
-from submillion.study.search import StudyFolder
 
 SECTIONS = ("recommendation", "ranking", "curves", "size", "costs", "candidates", "commands")
 SPACE = {"space": {"rank": [1, 4, "fill"], "learning_rate": [1e-3, 0.02]}}
@@ -65,7 +65,9 @@ def study(tmp_path, tiny_encoder):
         candidates = draw_candidates(recipe, recipe.model.model, 3)
         folder = StudyFolder(tmp_path / "study")
         folder.path.mkdir(exist_ok=True)
-        folder.update(**made_up(recipe, candidates, sources or {"train": "train.csv"}, test, failing) | changes)
+        folder.update(
+            **made_up(recipe, candidates, sources or {"train": "train.csv"}, test, failing) | changes
+        )
         return folder
 
     return make
@@ -83,11 +85,17 @@ def made_up(
         repeats = recipe.search.repeats if number == len(stages) else 1
         for place, candidate in enumerate(going):
             for repeat in range(repeats):
-                training = short_training(draw, candidates[candidate], stage.num_train_epochs or 3.0, stage.share)
+                training = short_training(
+                    draw, candidates[candidate], stage.num_train_epochs or 3.0, stage.share
+                )
                 if candidate in failing:
                     training |= {"accuracy": None, "failed": "loss is <nan> at step 3", "curve": []}
                 trainings.append({"stage": number, "place": place, "repeat": repeat} | training)
-        kept = [training for training in trainings if training["stage"] == number and training["accuracy"] is not None]
+        kept = [
+            training
+            for training in trainings
+            if training["stage"] == number and training["accuracy"] is not None
+        ]
         kept.sort(key=lambda training: -training["accuracy"])
         if number < len(stages):
             going = [training["candidate"] for training in kept[: stage.keep]]
@@ -103,7 +111,13 @@ def made_up(
     recommended = recommend(judged, len(runnable), recipe.evaluation.margin / 100, recipe.seed)
     best = {"accuracy": 0.93, "candidate": recommended.number, "folder": "studies/a & b/best"}
     figure = {"value": 0.91, "low": 0.88, "high": 0.93, "level": 0.95, "covers": "rows drawn anew"}
-    read = {"n": 400, "accuracy": figure, "macro_f1": figure, "baselines": [], "reads": [{"when": "x", "purpose": "y"}]}
+    read = {
+        "n": 400,
+        "accuracy": figure,
+        "macro_f1": figure,
+        "baselines": [],
+        "reads": [{"when": "x", "purpose": "y"}],
+    }
     done = [training for training in trainings if "candidate" in training]
     names = ["<b>sport</b>", "trade & co", "space"]
     return {
@@ -136,7 +150,8 @@ def made_up(
 def short_training(draw: Any, candidate: Candidate, epochs: float, share: float) -> dict[str, Any]:
     peak = float(draw.beta(60, 6))
     curve = [
-        {"epoch": float(epoch), "accuracy": peak * (1 - 0.3 / (epoch + 1))} for epoch in range(1, int(epochs) + 1)
+        {"epoch": float(epoch), "accuracy": peak * (1 - 0.3 / (epoch + 1))}
+        for epoch in range(1, int(epochs) + 1)
     ]
     seconds = round(float(draw.uniform(2, 30)), 2)
     return {
@@ -225,9 +240,7 @@ def test_a_study_with_failures_says_so(study):
 
 
 def test_several_seeds_and_rows_in_memory_and_no_test(study):
-    folder = study(
-        SPACE | {"search": {"repeats": 3}}, sources={"train": "<DataFrame in memory>"}, test=False
-    )
+    folder = study(SPACE | {"search": {"repeats": 3}}, sources={"train": "<DataFrame in memory>"}, test=False)
     _, page = check(folder)
     assert "The last stage trained with 3 seeds on the same rows" in page.text
     assert "The rows of train were given in memory" in page.text
@@ -300,7 +313,11 @@ def test_commands_parse_back_to_the_candidates(study, tmp_path, name):
     check(folder)
     recipe = load_search_recipe(tmp_path / "space.yaml", model=folder.read()["encoder"])
     candidates = draw_candidates(recipe, recipe.model.model, 3)
-    shown = dict(re.findall(r"<summary>Candidate (\d+):.*?<pre>(.*?)</pre>", folder.report.read_text(), flags=re.DOTALL))
+    shown = dict(
+        re.findall(
+            r"<summary>Candidate (\d+):.*?<pre>(.*?)</pre>", folder.report.read_text(), flags=re.DOTALL
+        )
+    )
     assert len(shown) == len(candidates)
     for candidate in candidates:
         found = parsed(Page(shown[str(candidate.number)]).text, tmp_path)
@@ -308,18 +325,26 @@ def test_commands_parse_back_to_the_candidates(study, tmp_path, name):
         # Three evaluations in 2.5 epochs: three without a better one never come.
         assert (found.training.num_train_epochs, found.training.early_stopping_patience) == (2.5, 3)
         expected = load_recipe(
-            candidate.recipe, train="my train.csv", test="-t.csv", num_train_epochs=2.5, early_stopping_patience=3
+            candidate.recipe,
+            train="my train.csv",
+            test="-t.csv",
+            num_train_epochs=2.5,
+            early_stopping_patience=3,
         )
         same_plan = make_plan(recipe.model.model, 3, **found.budget.model_dump())
         assert same_plan == candidate.plan
-        budget = expected.budget.model_copy(update={"rank": found.budget.rank, "max_rank": found.budget.max_rank})
+        budget = expected.budget.model_copy(
+            update={"rank": found.budget.rank, "max_rank": found.budget.max_rank}
+        )
         assert found == expected.model_copy(update={"budget": budget})
         if "rank" not in candidate.varied and recipe.budget.max_rank is not None:
             assert found == expected
 
 
 def test_a_null_goes_into_a_recipe_file():
-    lines = repeat_command(load_recipe(base_dropout=None), {"train": "it's.csv"}, "runs/candidate-3").splitlines()
+    lines = repeat_command(
+        load_recipe(base_dropout=None), {"train": "it's.csv"}, "runs/candidate-3"
+    ).splitlines()
     assert lines == [
         """printf '%s\\n' '{"model": {"base_dropout": null}}' > candidate-3.yaml""",
         """submillion train --recipe candidate-3.yaml --train 'it'"'"'s.csv' --seed 42 --output runs/candidate-3""",

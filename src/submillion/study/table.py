@@ -1,0 +1,182 @@
+"""A published table, trained again: fixed rows, nothing chosen by them, the test split read once a row at the end.
+
+STUDY/
+  study.json      schema_version; recipe, the rows with what they came to and what was published
+  study.db        the trainings and readings, each an Optuna trial (unless another storage is named)
+  rows/NAME/      the run folder of each row
+"""
+
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from submillion.errors import ConfigError, RunError
+from submillion.evaluation.on_data import evaluate_run
+from submillion.evaluation.whole import train_whole
+from submillion.recipe import Recipe, load_recipe
+from submillion.run import RunFolder, read_json
+from submillion.study.folder import StudyFolder, held
+from submillion.study.jobs import Job, Jobs, Results, Tell
+from submillion.study.recipe import SearchRecipe, TableConfig
+from submillion.training.prepare import Sources
+
+TRAINING, READING = 0, 1
+
+UNLIKE_THE_RESULT = {
+    "numerics", "speedups", "fp16", "per_device_eval_batch_size", "logging_steps", "save_steps", "keep_checkpoints",
+    "report_to",
+}  # fmt: skip
+"""Fields of `training` that may differ from a published row's without its figure being another's."""
+
+
+def run_table(
+    recipe: SearchRecipe,
+    rows: Sequence[Recipe],
+    sources: Sources,
+    output: str,
+    *,
+    resume: bool,
+    storage: str | None,
+    console: Console,
+) -> dict[str, Any]:
+    """Train every row of a table in full, then read the test split once for each; return `study.json`.
+
+    Args:
+        recipe: Holds the table.
+        rows: What each is trained by, in the table's order.
+        sources: Train and test rows, and validation rows where they are not carved from train.
+        output: The study folder; it must not exist or be empty, unless ``resume`` or a ``storage`` holds the study.
+        resume: Go on with an interrupted study.
+        storage: As `submillion.study.search.run_study` takes it.
+        console: Where progress is shown.
+
+    Raises:
+        SubmillionError: Whatever a user can mend.
+    """
+    table = recipe.table
+    assert table is not None
+    if sources.test is None:
+        raise ConfigError(
+            "a table is of test figures: name the test rows by --test, or data.test in the recipe"
+        )
+    folder = StudyFolder(output)
+    folder.check(resume, is_joined=storage is not None)
+    with held(folder, is_shared=storage is not None):
+        folder.update(
+            status="running",
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            recipe=recipe.model_dump(mode="json"),
+            data={"sources": sources.described()},
+        )
+        jobs = [Job(stage, place) for stage in (TRAINING, READING) for place in range(len(rows))]
+        definition = {
+            "rows": [
+                row.model_dump(mode="json", exclude={"data": {"train", "validation", "test"}}) for row in rows
+            ]
+        }
+        do = partial(_do, table, rows, sources, folder, console)
+        with closing(Jobs(storage or folder.url, folder.path.name, is_shared=storage is not None)) as study:
+            study.begin(jobs, definition)
+            results = study.work(jobs, do)
+        why_not = unpublished(recipe, rows, folder)
+        return folder.update(
+            status="finished", table=_lines(table, results, why_not), published_left_out=why_not
+        )
+
+
+def _do(
+    table: TableConfig,
+    rows: Sequence[Recipe],
+    sources: Sources,
+    folder: StudyFolder,
+    console: Console,
+    job: Job,
+    _results: Results,
+    _tell: Tell,
+) -> dict[str, Any]:
+    run = _run(folder, table, job.place)
+    if job.stage == TRAINING:
+        if not run.exists or run.read()["status"] != "finished":
+            console.rule(table.rows[job.place].recipe)
+            train_whole(rows[job.place], sources, str(run.path), resume=True, console=console)
+        record = run.read_finished()
+        return {
+            "accuracy": (record["figures"].get("validation") or {"accuracy": {"value": 0.0}})["accuracy"][
+                "value"
+            ],
+            "trainable_parameters": record["plan"]["trainable_parameters"],
+            "epochs": record["recipe"]["training"]["num_train_epochs"],
+            "best_epoch": record["best_epoch"],
+            "seconds": record["seconds"]["total"],
+        }
+    _check_one_split(folder, table)
+    report_json = run.evaluation / "test" / "report.json"
+    if not report_json.is_file():  # after an interruption the report that stands is taken
+        evaluate_run(run.path, sources.test, output=report_json.parent)
+    report = read_json(report_json)
+    return {"accuracy": report["accuracy"]["value"], "n": report["n"], "test": report["accuracy"]} | {
+        "reads": run.read()["test_reads"],
+        "report": str(report_json.absolute()),
+    }
+
+
+def _run(folder: StudyFolder, table: TableConfig, place: int) -> RunFolder:
+    return RunFolder(folder.path / "rows" / table.rows[place].recipe)
+
+
+def _check_one_split(folder: StudyFolder, table: TableConfig) -> None:
+    """Refuse rows that were trained on different data.
+
+    Raises:
+        RunError: If they were.
+    """
+    splits = [_run(folder, table, place).read()["data"]["splits"] for place in range(len(table.rows))]
+    if any(each != splits[0] for each in splits):
+        raise RunError(
+            f"{folder.path}: its rows were trained on different data, for what is read changed in between: choose another "
+            "--output"
+        )
+
+
+def unpublished(recipe: SearchRecipe, rows: Sequence[Recipe], folder: StudyFolder) -> str | None:
+    """Return why the published figures are not to stand beside these; None where they may."""
+    table = recipe.table
+    assert table is not None
+    for given, row in zip(rows, table.rows, strict=True):
+        own = load_recipe(row.recipe)
+        if Path(given.model.model).name != Path(own.model.model).name:
+            return f"they are of {own.model.model}, these of {given.model.model}"
+        differing = [
+            name
+            for section in ("budget", "model", "training")
+            for name, value in getattr(own, section)
+            if name not in {*UNLIKE_THE_RESULT, "model"} and getattr(getattr(given, section), name) != value
+        ]
+        if differing:
+            return f"another {', '.join(differing)} was asked for"
+    splits = _run(folder, table, 0).read()["data"]["splits"]
+    n_rows = sum(
+        splits[name]["n_rows"] for name in ("train", "validation", "calibration") if splits.get(name)
+    )
+    if n_rows < table.train_rows:
+        return f"they are of {table.train_rows:,} train rows, these of {n_rows:,}"
+    return None
+
+
+def _lines(table: TableConfig, results: Results, why_not: str | None) -> list[dict[str, Any]]:
+    """Return the table: a row each, with the published figures where they may stand there."""
+    return [
+        {"name": row.recipe}
+        | {
+            name: results[Job(TRAINING, place)][name]
+            for name in ("trainable_parameters", "epochs", "best_epoch", "seconds")
+        }
+        | {name: results[Job(READING, place)][name] for name in ("n", "test", "reads", "report")}
+        | ({} if why_not else {"published": row.published, "published_parameters": row.published_parameters})
+        for place, row in enumerate(table.rows)
+    ]
