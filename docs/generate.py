@@ -124,6 +124,8 @@ def _values(annotation: object) -> str:
     """Return an annotation in words."""
     if typing.get_origin(annotation) is typing.Annotated:
         annotation = typing.get_args(annotation)[0]
+    if typing.get_origin(annotation) is dict:
+        return "mapping of " + " to ".join(map(_values, typing.get_args(annotation)))
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return "mappings, see below"
     alternatives = [a for a in typing.get_args(annotation) if a is not type(None)] or [annotation]

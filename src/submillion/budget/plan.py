@@ -112,10 +112,12 @@ def make_plan(
     pooling: str | None = None,
     layers: str | Sequence[int] = "all",
     rank_pattern: Mapping[str, int] | None = None,
+    must_fit: bool = True,
 ) -> Plan:
-    """Return the one plan of a wish, which fits the budget.
+    """Return the one plan of a wish.
 
-    Args are those of `make_plans`, but None means: targets `qv`, the whole head, the first token.
+    Args are those of `make_plans`, but None means: targets `qv`, the whole head, the first token. And:
+        must_fit: Refuse a plan beyond the budget; False: return it, with the reason as first warning.
 
     Raises:
         ConfigError: As `make_plans`.
@@ -137,7 +139,7 @@ def make_plan(
         rank_pattern=rank_pattern,
     )
     (plan,) = report.candidates
-    if not plan.within_budget:
+    if must_fit and not plan.within_budget:
         raise BudgetError(plan.warnings[0])
     return plan
 

@@ -21,7 +21,7 @@ class Candidate:
         number: Its place in the list, from 0.
         varied: What it takes from the space: field -> value.
         recipe: The study's recipe with that laid over it.
-        plan: What it would train; None where that is beyond the budget or cannot be planned.
+        plan: What it would train, also where that is beyond the budget; None where it cannot be planned.
         refused: Why it is never started; empty where it may be.
     """
 
@@ -121,12 +121,11 @@ def _planned(base: Recipe, varied: Mapping[str, Any], encoder: str, n_labels: in
     if fields.get("rank") == FILL:
         fields |= {"rank": None, "max_rank": None}
     recipe = load_recipe(base, **fields)
-    budget = recipe.budget
     try:
-        plan = make_plan(encoder, n_labels, **budget.model_dump())
+        plan = make_plan(encoder, n_labels, **recipe.budget.model_dump(), must_fit=False)
     except (BudgetError, ConfigError) as error:
         return Candidate(0, varied, recipe, None, " ".join(str(error).split()))
-    return Candidate(0, varied, recipe, plan)
+    return Candidate(0, varied, recipe, plan, "" if plan.within_budget else plan.warnings[0])
 
 
 def _identity(candidate: Candidate) -> str:

@@ -187,7 +187,7 @@ def _range(accuracies: Iterable[float]) -> tuple[float, float]:
 
     >>> low, high = _range([0.25, 0.9, 0.91, 0.92])
     >>> round(low, 1), round(high, 1)
-    (84.5, 92.0)
+    (82.0, 92.0)
     """
     values = 100 * np.array(list(accuracies))
     high, middle = float(values.max()), float(np.median(values))

@@ -52,7 +52,7 @@ class Ground:
         Raises:
             ValueError: If it was refused.
         """
-        if candidate.plan is None:
+        if candidate.plan is None or candidate.refused:
             raise ValueError(f"candidate {candidate.number} was refused: {candidate.refused}")
         if candidate.recipe.budget.rank != ALLOCATE:
             return candidate.plan
