@@ -182,6 +182,8 @@ class TrainingConfig(Section):
     @field_validator("speedups")
     @classmethod
     def _known_speedups(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if value in (("all",), ("none",)):  # as the flag's list has it
+            return value[0]
         names = (value,) if isinstance(value, str) else value
         if value not in ("all", "none") and (unknown := [name for name in names if name not in SPEEDUPS]):
             raise ValueError(f"no speed-up is called {unknown[0]!r}: all, none, or {', '.join(SPEEDUPS)}")

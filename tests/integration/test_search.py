@@ -98,6 +98,9 @@ def test_the_study_holds_all_that_was_done(found):
     assert f"{cost['rows_seen']:,} rows seen" in out
     assert f"recommended: {recommended['reason'][:40]}" in " ".join(out.split())
     assert (folder / "best" / "adapter" / "adapter_config.json").is_file()
+    page = (folder / "report.html").read_text()
+    assert page.count("runs/candidate-") >= 6
+    assert "report.html" in out
 
 
 def test_a_row_scored_for_selection_counts_a_third(found):

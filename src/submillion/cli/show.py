@@ -217,12 +217,12 @@ def study(record: dict[str, Any], folder: str) -> None:
             escape(row["name"]),
             f"{row['trainable_parameters']:,}",
             percent(row["accuracy"]),
-            f"{-100 * row['difference']:.2f} (at most {-100 * row['low']:.2f})",
+            f"{abs(100 * row['difference']):.2f} (at most {-100 * row['low']:.2f})",
             row["verdict"],
             style="bold" if row["number"] == recommended["number"] else None,
         )
     _print_table(console, "the candidates of the last stage, % with 95 % intervals", table)
-    console.print(f"note: the best one's figure was {recommended['optimistic']}.", soft_wrap=True)
+    console.print(f"note on the best one's figure: {recommended['optimistic']}.", soft_wrap=True)
     console.print(f"recommended: {escape(recommended['reason'])}.", style="bold", soft_wrap=True)
     console.print(
         f"cost: {cost['rows_seen']:,} rows seen in {cost['epochs']:g} epochs, {cost['seconds']['total']:,.0f} s, "
@@ -232,7 +232,10 @@ def study(record: dict[str, Any], folder: str) -> None:
         console.print(
             f"test, read {len(test['reads'])} time(s), for the final model: {percent(test['accuracy'])} % of {test['n']:,} rows"
         )
-    console.print(f"study: {escape(folder)}; the final run: {escape(folder)}/best", soft_wrap=True)
+    console.print(
+        f"study: {escape(folder)}; to look at: {escape(folder)}/report.html; the final run: {escape(folder)}/best",
+        soft_wrap=True,
+    )
 
 
 def table(record: dict[str, Any], folder: str) -> None:

@@ -28,6 +28,7 @@ from submillion.study.folder import StudyFolder, held
 from submillion.study.jobs import Job, Jobs, Results, Tell
 from submillion.study.recipe import SearchRecipe, StageConfig
 from submillion.study.recommend import Judged, Recommendation, recommend
+from submillion.study.report import write_report
 from submillion.study.short import Ground, right_rows, train_short
 from submillion.training.prepare import Prepared, Sources, prepare
 
@@ -217,7 +218,9 @@ def run_study(
             jobs.begin(study.jobs, _definition(study))
             preparing = time.monotonic() - started
             results = jobs.work(study.jobs, study.do)
-        return folder.update(**_last_record(study, results, preparing), status="finished")
+        record = folder.update(**_last_record(study, results, preparing), status="finished")
+        write_report(folder)
+        return record
 
 
 def _say_plan(study: Study, console: Console) -> None:

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from submillion.cli.main import COMMANDS
 from submillion.cli.options import ONLY_IN_RECIPES, CommaList, Layers, given, recipe_options
 from submillion.cli.train import command as train
-from submillion.recipe import BudgetConfig, Recipe, field_sections
+from submillion.recipe import BudgetConfig, Recipe, field_sections, load_recipe
 
 
 def parsed(*arguments: str, **options) -> dict:
@@ -89,6 +89,14 @@ def test_fields_can_be_chosen():
 
 def test_zero_and_false_are_given():
     assert given({"a": 0, "b": False, "c": None, "d": ""}) == {"a": 0, "b": False, "d": ""}
+
+
+@pytest.mark.parametrize("word", ["all", "none"])
+def test_speedups_may_be_one_word_for_all(word):
+    flags = {option.name: option for option in train.params}
+    value = flags["speedups"].type.convert(word, None, None)
+    assert load_recipe(speedups=value).training.speedups == word
+    assert bool(load_recipe(speedups=value).training.pieces) == (word == "all")
 
 
 def test_lists_that_are_lists_already_stay():
