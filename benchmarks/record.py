@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from submillion.model.device import has_bf16
+
 RESULTS = Path(__file__).parent / "results"
 STARTED = time.monotonic()
 
@@ -39,7 +41,8 @@ def append(name: str, figures: dict[str, Any], **key: Any) -> None:
         "commit": _git("rev-parse", "--short", "HEAD")
         + ("+changes" if _git("status", "--porcelain", ":/src") else ""),
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "hardware": f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}",
+        "hardware": f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}, "
+        f"{'bf16' if has_bf16() else 'no bf16'}",
     }
     RESULTS.mkdir(exist_ok=True)
     with (RESULTS / f"{name}.jsonl").open("a", encoding="utf-8") as file:

@@ -27,6 +27,14 @@ def read(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     return train, test
 
 
+def fixed(train: pd.DataFrame, n_rows: int) -> pd.DataFrame:
+    """Return so many rows, always the same ones, every label in its share and at least once."""
+    from submillion.study.short import stratified_order
+
+    order = stratified_order(pd.factorize(train["label"], sort=True)[0], seed=1)
+    return train.iloc[order[:n_rows]].reset_index(drop=True)
+
+
 def _read_tab(path: Path) -> pd.DataFrame:
     """Read an Orange table of text and class through the package's own reader."""
     from submillion.data import read_rows

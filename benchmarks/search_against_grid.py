@@ -1,0 +1,149 @@
+"""The search beside the full grid: 24 candidates, what each chooses, and what that cost.
+
+    python benchmarks/search_against_grid.py               some hours on 2 cores; goes on where it stopped
+    python benchmarks/search_against_grid.py --data r52    a part of it
+    python benchmarks/search_against_grid.py --summary     the table, without computing
+
+Fixed rows (3,000 of R52, 6,000 of AG News), all-MiniLM-L6-v2, under 1,000,000 trainable parameters. The grid trains every
+candidate for the paper's 3 epochs; the search halves. Each one's recommendation is then trained in full, the same way, and
+reads the official test split once. A line a training. The non-inferiority of the search's model to the grid's is judged on
+the test rows, paired, with the power at the true difference 0.
+"""
+
+import argparse
+import statistics
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from scipy.stats import norm
+
+import texts
+from record import append, lines
+from submillion.run import RunFolder
+from submillion.scoring import read_scores
+from submillion.study.folder import StudyFolder
+from submillion.study.jobs import Job
+from submillion.study.recipe import SearchConfig, SearchRecipe, StageConfig
+from submillion.study.search import Study, costs
+from submillion.training.prepare import Sources, prepare
+
+NAME = "search_against_grid"
+RUNS = Path(__file__).resolve().parents[1] / "runs" / NAME
+ROWS = {"r52": 3000, "agnews": 6000}
+MARGIN = {"r52": 1.0, "agnews": 0.5}
+SPACE = {
+    "rank": (2, 8, "fill"),
+    "learning_rate": (3e-4, 6e-4, 1.2e-3, 2.4e-3),
+    "target_modules": (("query", "value"), ("query", "dense")),
+}
+WAYS = {
+    "grid": {"stages": (StageConfig(num_train_epochs=3),)},
+    "search": {
+        "stages": (StageConfig(num_train_epochs=3),),
+        "search": SearchConfig(halving=4, first_share=0.06),
+    },
+}
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--data", nargs="+", choices=list(ROWS), default=list(ROWS))
+    options.add_argument("--ways", nargs="+", choices=list(WAYS), default=["search", "grid"])
+    options.add_argument("--summary", action="store_true")
+    asked = options.parse_args()
+    for data in () if asked.summary else asked.data:
+        for way in asked.ways:
+            run(data, way)
+    print(summary())
+
+
+def run(data: str, way: str) -> None:
+    """Do every training of one way on one data set that does not stand there yet."""
+    train, test = texts.read(data)
+    train = texts.fixed(train, ROWS[data])
+    recipe = SearchRecipe(space=SPACE, **WAYS[way])
+    console = Console(file=sys.stderr)
+    sources = Sources(train, None, test)
+    study = Study(
+        recipe, sources, prepare(recipe.base, sources, console), StudyFolder(RUNS / f"{data}-{way}"), console
+    )
+    study.folder.path.mkdir(parents=True, exist_ok=True)
+    results = found(data, way)
+    for job in study.jobs:
+        if job not in results:
+            result = study.do(job, results, lambda _epoch, _accuracy: None)
+            if job.stage == len(study.stages):
+                result |= {
+                    "right": rights(study.folder.best),
+                    "costs": costs(study.stages, results | {job: result}, 0.0),
+                }
+                result["chosen"] = study.candidates[result["candidate"]].name
+            append(NAME, result, data=data, way=way, job=job.to_json())
+            results[job] = result
+
+
+def found(data: str, way: str) -> dict[Job, dict[str, Any]]:
+    """Return the results that stand there."""
+    return {
+        Job(*line["settings"]["job"]): line["figures"]
+        for line in lines(NAME)
+        if (line["settings"]["data"], line["settings"]["way"]) == (data, way)
+    }
+
+
+def rights(run: RunFolder) -> str:
+    """Return which test rows a run has right, a bit each, in hexadecimal."""
+    rows = read_scores(run.evaluation / "test" / "predictions.parquet")
+    return np.packbits(rows.scores.predictions == rows.labels).tobytes().hex()
+
+
+def summary() -> str:
+    """Return the table in Markdown."""
+    text = [
+        "| data | way | candidates | rows seen | seconds | chosen | validation | test | search - grid on test (95 %) |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for data in ROWS:
+        finals = {way: final for way in WAYS if (final := _final(found(data, way)))}
+        for way, final in finals.items():
+            cost, test = final["costs"], final["test"]
+            share = (
+                f" ({cost['rows_seen'] / finals['grid']['costs']['rows_seen']:.1%})"
+                if "grid" in finals
+                else ""
+            )
+            difference = _difference(finals, MARGIN[data]) if way == "search" and "grid" in finals else ""
+            text.append(
+                f"| {data} | {way} | {len([job for job in found(data, way) if job.stage == 0])} | {cost['rows_seen']:,}{share} "
+                f"| {cost['seconds']['total']:,.0f} | {final['chosen']} | {100 * final['accuracy']:.2f} "
+                f"| {100 * test['accuracy']['value']:.2f} | {difference} |"
+            )
+    return "\n".join(text)
+
+
+def _final(results: Mapping[Job, dict[str, Any]]) -> dict[str, Any] | None:
+    return next((result for result in results.values() if "costs" in result), None)
+
+
+def _difference(finals: Mapping[str, dict[str, Any]], margin: float) -> str:
+    n = finals["grid"]["test"]["n"]
+    right = {
+        way: np.unpackbits(np.frombuffer(bytes.fromhex(final["right"]), dtype=np.uint8), count=n)
+        for way, final in finals.items()
+    }
+    each = right["search"].astype(float) - right["grid"]
+    error = statistics.stdev(each) / n**0.5
+    low, high = each.mean() - 1.96 * error, each.mean() + 1.96 * error
+    power = norm.cdf(margin / 100 / error - 1.96) if error else 1.0
+    verdict = "not inferior" if low > -margin / 100 else "not shown"
+    return f"{100 * each.mean():+.2f} ({100 * low:+.2f} to {100 * high:+.2f}), {verdict} at {margin:g} (power {power:.0%})"
+
+
+if __name__ == "__main__":
+    main()
