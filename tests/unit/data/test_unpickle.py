@@ -387,7 +387,7 @@ def test_calls_nested_too_deeply_to_be_named(pickled):
         assert refused(pickled(content)).startswith("the pickle holds a Call, not a datasets.Dataset")
     claim = fake(length="2").replace(b"\x8c\x012\x94", nested_calls() + b"\x94")
     assert "an array claims a Call of values" in refused(pickled(claim))
-    assert time.perf_counter() - started < 2
+    assert time.perf_counter() - started < 10
 
 
 def test_bytes_changed_at_random_never_do_harm(pickled):
