@@ -451,7 +451,11 @@ def test_examples_name_recipes_and_flags_that_exist():
         command = import_module(f"submillion.cli.{name}").command
         flags = {flag for option in command.params for flag in (*option.opts, *option.secondary_opts)}
         assert set(re.findall(r"(?<=\s)--[a-z-]+", command.epilog)) <= flags
-        assert set(re.findall(r"--recipe (\S+)", command.epilog)) <= {*recipe_names(), "my.yaml"}
+        assert set(re.findall(r"--recipe (\S+)", command.epilog)) <= {
+            *recipe_names(),
+            "my.yaml",
+            "space.yaml",
+        }
 
 
 def test_quickstart_from_end_to_end(files, tmp_path, capsys, monkeypatch):

@@ -191,7 +191,8 @@ def test_early_stopping_stops_and_a_resume_after_it_trains_no_more(tmp_path, tin
     assert again["steps"] == record["steps"]
     assert again["resumed"] == 1
     assert again["seconds"]["embedding"] == record["seconds"]["embedding"]
-    assert again["seconds"]["training"] >= record["seconds"]["training"]
+    # What lay between the last checkpoint and the end is not known to the resumed one.
+    assert again["seconds"]["training"] > record["seconds"]["training"] / 2
     assert adapter_bytes(tmp_path / "run") == expected
 
 
