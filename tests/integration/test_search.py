@@ -10,7 +10,8 @@ from filelock import FileLock
 import submillion
 from conftest import learnable_rows, write_csv
 from submillion.cli.main import main
-from submillion.errors import ConfigError, RunError
+from submillion.errors import ConfigError, RunError, SubmillionError
+from submillion.study import search as search_module
 from submillion.study import short
 
 SPACE = """
@@ -161,3 +162,40 @@ def test_what_cannot_be_is_refused(files, tmp_path, changes, message):
     given = {name.replace("-", "_"): value for name, value in files.items()} | changes
     with pytest.raises(ConfigError, match=message):
         submillion.search(**given, output=tmp_path / "study", quiet=True)
+
+
+def test_a_study_goes_on_only_as_what_it_was_begun(files, tmp_path, monkeypatch):
+    given = {name.replace("-", "_"): value for name, value in files.items()}
+    output = tmp_path / "study"
+    calls = []
+
+    def killed_after_one(*arguments, **named):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return short.train_short(*arguments, **named)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(search_module, "train_short", killed_after_one)
+        submillion.search(**given, output=output, quiet=True)
+    before = (output / "study.json").read_bytes()
+    for changes in (
+        {"seeds": 2},
+        {"seed": 4},
+        {"train": write_csv(tmp_path / "other.csv", learnable_rows(150))},
+    ):
+        with pytest.raises(RunError, match="was begun with another"):
+            submillion.search(**given | changes, output=output, resume=True, quiet=True)
+    assert (output / "study.json").read_bytes() == before
+
+
+def test_a_mistake_leaves_the_folder_free(files, tmp_path):
+    given = {name.replace("-", "_"): value for name, value in files.items()}
+    output = tmp_path / "study"
+    for _ in range(2):
+        with pytest.raises(SubmillionError, match="nowhere.csv"):
+            submillion.search(**given | {"train": str(tmp_path / "nowhere.csv")}, output=output, quiet=True)
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(RunError, match="choose another --output"):
+            submillion.search(**given, output=place, resume=True, quiet=True)

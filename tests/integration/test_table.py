@@ -68,7 +68,7 @@ def test_published_figures_stand_beside_the_papers_own_recipe_only(tmp_path):
     recipe = load_search_recipe("paper-table1")
     folder = StudyFolder(tmp_path)
 
-    def why(n_rows=120_000, **fields):
+    def why(n_rows=120_000, n_test=7600, **fields):
         run = RunFolder(tmp_path / "rows" / recipe.table.rows[0].recipe)
         run.path.mkdir(parents=True, exist_ok=True)
         splits = {"train": {"n_rows": n_rows - 6_000}, "validation": {"n_rows": 6_000}, "calibration": None}
@@ -76,12 +76,16 @@ def test_published_figures_stand_beside_the_papers_own_recipe_only(tmp_path):
             json.dumps({"schema_version": 1, "status": "finished", "data": {"splits": splits}})
         )
         rows = [load_recipe(row.recipe, **fields) for row in recipe.table.rows]
-        return unpublished(recipe, rows, folder)
+        return unpublished(recipe, rows, folder, n_test)
 
     assert why() is None
-    assert why(model="elsewhere/roberta-base", numerics="fast", base_dropout=None, seed=5) is None
-    assert why(n_rows=75_000) == "they are of 119,000 train rows, these of 75,000"
+    assert why(model="elsewhere/roberta-base", speedups="none", base_dropout=None, seed=5) is None
+    assert why(n_rows=75_000) == "they are of 120,000 train rows, these of 75,000"
     assert why(model="somewhere/bert") == "they are of FacebookAI/roberta-base, these of somewhere/bert"
+    assert why(n_rows=3_600_000) == "they are of 120,000 train rows, these of 3,600,000"
+    assert why(n_test=38_000) == "they are of 7,600 test rows, these of 38,000"
+    assert why(max_length=8) == "another max_length was asked for"
+    assert why(numerics="int8") == "another numerics was asked for"
     assert why(learning_rate=1e-3) == "another learning_rate was asked for"
 
 

@@ -217,7 +217,7 @@ def study(record: dict[str, Any], folder: str) -> None:
             escape(row["name"]),
             f"{row['trainable_parameters']:,}",
             percent(row["accuracy"]),
-            f"{abs(100 * row['difference']):.2f} (at most {-100 * row['low']:.2f})",
+            f"{abs(100 * row['difference']):.2f} (at most {abs(100 * row['low']):.2f})",
             row["verdict"],
             style="bold" if row["number"] == recommended["number"] else None,
         )

@@ -51,6 +51,13 @@ class StudyFolder:
         write_json(self.study_json, record)
         return record
 
+    def _is_begun(self) -> bool:
+        return self.storage.is_file()
+
+    def _holds_more(self) -> bool:
+        """Whether there is anything that a study which never began could not have left."""
+        return any(not entry.name.startswith((".lock", ".study.json")) for entry in self.path.iterdir())
+
     def check(self, resume: bool, is_joined: bool) -> None:
         """Refuse a folder that holds something else, or a study that is finished or not to be resumed.
 
@@ -66,7 +73,9 @@ class StudyFolder:
                     f"{self.path} already holds a study (status: {status}): go on with it by --resume, or choose another "
                     "--output"
                 )
-        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())) and not resume:
+        elif self.path.exists() and not self.path.is_dir():
+            raise RunError(f"{self.path} is a file: choose another --output")
+        elif self.path.exists() and not self._is_begun() and self._holds_more():
             raise RunError(f"{self.path} exists and is not an empty folder: choose another --output")
 
 
@@ -77,7 +86,10 @@ def held(folder: StudyFolder, *, is_shared: bool) -> Iterator[None]:
     Raises:
         RunError: If another does.
     """
-    folder.path.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{folder.path} cannot be made: {error.strerror}: choose another --output") from None
     lock = FileLock(folder.path / ".lock", timeout=0)
     if not is_shared:
         try:

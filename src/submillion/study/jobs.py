@@ -6,6 +6,7 @@ place, shows by its heartbeat that it is alive, and writes down its result; a pl
 again, one that has a result never.
 """
 
+import json
 import threading
 import time
 import warnings
@@ -98,15 +99,33 @@ class Jobs:
         except optuna.exceptions.DuplicatedStudyError:
             self.study = optuna.load_study(study_name=self.name, storage=self.storage)
             is_maker = not self.is_shared
+        self._check_same(definition)
         if is_maker or not self._is_made():
+            self._check_same(definition)
             self.study.set_user_attr("definition", dict(definition))
             self._give_out(jobs)
             self.study.set_user_attr("made", True)
-        found = self.study.user_attrs["definition"]
-        if found != definition:
-            differing = sorted(key for key in {*found, *definition} if found.get(key) != definition.get(key))
+        self._check_same(definition)
+
+    def _check_same(self, definition: Mapping[str, Any]) -> None:
+        """Refuse to go on with a study that was begun as something else.
+
+        Raises:
+            RunError: Naming what differs.
+        """
+        found = self.study.user_attrs.get("definition")
+        if found is None:
+            if self.study.get_trials(deepcopy=False):
+                raise RunError(
+                    f"the storage holds another study named {self.name!r}: choose another --output"
+                )
+            return
+        wanted = json.loads(json.dumps(definition))  # as the storage gives it back
+        if found != wanted:
+            differing = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
             raise RunError(
-                f"the study {self.name!r} was begun with another {', '.join(differing)}: join or resume it with the same"
+                f"the study {self.name!r} was begun with another {', '.join(differing)}: join or resume it with the same, or "
+                "choose another --output"
             )
 
     def close(self) -> None:
@@ -185,6 +204,8 @@ class Jobs:
 
     def _take(self, trial: FrozenTrial) -> bool:
         """Whether this process, and no other, has got the trial."""
+        # The heartbeat first: a trial that runs without one would never be given out again.
+        self.storage.record_heartbeat(self._id(trial))
         try:
             return self.storage.set_trial_state_values(self._id(trial), state=TrialState.RUNNING)
         except optuna.exceptions.UpdateFinishedTrialError:

@@ -95,7 +95,10 @@ class TableRow(Section):
 class TableConfig(Section):
     """A published table, to be trained again; in place of a space."""
 
-    train_rows: int = Field(gt=0, description="With fewer rows the published figures are left out.")
+    train_rows: tuple[int, int] = Field(
+        description="With fewer or more rows than these the published figures are left out."
+    )
+    test_rows: int = Field(gt=0, description="With another number of test rows too.")
     rows: tuple[TableRow, ...] = Field(min_length=1, description="What is trained, each in full.")
 
 

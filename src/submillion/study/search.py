@@ -212,15 +212,15 @@ def run_study(
                 "give --validation, or lower --min-rows-to-split"
             )
         study = Study(recipe, sources, prepared, folder, console)
-        folder.update(**_first_record(study, sources))
         _say_plan(study, console)
         with closing(Jobs(storage or folder.url, folder.path.name, is_shared=storage is not None)) as jobs:
             jobs.begin(study.jobs, _definition(study))
+            folder.update(**_first_record(study, sources))
             preparing = time.monotonic() - started
             results = jobs.work(study.jobs, study.do)
-        record = folder.update(**_last_record(study, results, preparing), status="finished")
+        folder.update(**_last_record(study, results, preparing))
         write_report(folder)
-        return record
+        return folder.update(status="finished")
 
 
 def _say_plan(study: Study, console: Console) -> None:

@@ -14,7 +14,7 @@ from submillion.budget.plan import ALLOCATE, Plan
 from submillion.errors import RunError
 from submillion.model.build import Classifier
 from submillion.recipe import Recipe
-from submillion.run import RunFolder, write_json, written_atomically
+from submillion.run import RunFolder, read_json, write_json, written_atomically
 from submillion.scoring import Scores, embed_frozen, head_inputs, score
 from submillion.study.candidates import Candidate
 from submillion.study.jobs import Tell
@@ -84,7 +84,7 @@ class Ground:
                     else head_inputs(model, ids, batch_size)
                 )
                 self.embedded_rows += len(ids)
-        key = (*made_by, len(rows))
+        key = (*made_by, recipe.seed, len(rows))
         if key not in self._heads:
             labels = self.prepared.splits.train.labels[rows]
             probe = fit_probe(
@@ -136,6 +136,10 @@ def train_short(
         ``accuracy`` (None: it diverged, and ``failed`` says so), ``right`` (a bit a validation row), costs and curve.
     """
     started = time.monotonic()
+    if (folder / "result.json").is_file():  # killed before the storage had it
+        kept: dict[str, Any] = read_json(folder / "result.json")
+        if kept["candidate"] == candidate.number:
+            return kept
     plan = ground.plan(candidate)
     if ground.prepared.validation is None:
         raise ValueError("need validation rows")
@@ -177,8 +181,10 @@ def train_short(
         if "eval_accuracy" in line
     ]
     if not result:
-        kept = best.scores if trainer.earlier_seconds == 0 else None  # a resumed one may have had it before
-        scores = kept or score(model, validation.input_ids, recipe.training.per_device_eval_batch_size)
+        best_scores = (
+            best.scores if trainer.earlier_seconds == 0 else None
+        )  # a resumed one may have had it before
+        scores = best_scores or score(model, validation.input_ids, recipe.training.per_device_eval_batch_size)
         right = scores.predictions == validation.labels
         result = {"accuracy": float(right.mean()), "right": np.packbits(right).tobytes().hex()}
         _keep_predictions(folder, scores)

@@ -28,10 +28,10 @@ from submillion.training.prepare import Sources
 TRAINING, READING = 0, 1
 
 UNLIKE_THE_RESULT = {
-    "numerics", "speedups", "fp16", "per_device_eval_batch_size", "logging_steps", "save_steps", "keep_checkpoints",
+    "train", "validation", "test", "text_columns", "label_column", "label_names", "model", "speedups", "fp16", "per_device_eval_batch_size", "logging_steps", "save_steps", "keep_checkpoints",
     "report_to",
 }  # fmt: skip
-"""Fields of `training` that may differ from a published row's without its figure being another's."""
+"""Fields that may differ from a published row's without its figure being another's; the encoder is compared by its name."""
 
 
 def run_table(
@@ -67,12 +67,6 @@ def run_table(
     folder = StudyFolder(output)
     folder.check(resume, is_joined=storage is not None)
     with held(folder, is_shared=storage is not None):
-        folder.update(
-            status="running",
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            recipe=recipe.model_dump(mode="json"),
-            data={"sources": sources.described()},
-        )
         jobs = [Job(stage, place) for stage in (TRAINING, READING) for place in range(len(rows))]
         definition = {
             "rows": [
@@ -82,8 +76,14 @@ def run_table(
         do = partial(_do, table, rows, sources, folder, console)
         with closing(Jobs(storage or folder.url, folder.path.name, is_shared=storage is not None)) as study:
             study.begin(jobs, definition)
+            folder.update(
+                status="running",
+                created=datetime.now(UTC).isoformat(timespec="seconds"),
+                recipe=recipe.model_dump(mode="json"),
+                data={"sources": sources.described()},
+            )
             results = study.work(jobs, do)
-        why_not = unpublished(recipe, rows, folder)
+        why_not = unpublished(recipe, rows, folder, results[Job(READING, 0)]["n"])
         return folder.update(
             status="finished", table=_lines(table, results, why_not), published_left_out=why_not
         )
@@ -143,7 +143,7 @@ def _check_one_split(folder: StudyFolder, table: TableConfig) -> None:
         )
 
 
-def unpublished(recipe: SearchRecipe, rows: Sequence[Recipe], folder: StudyFolder) -> str | None:
+def unpublished(recipe: SearchRecipe, rows: Sequence[Recipe], folder: StudyFolder, n_test: int) -> str | None:
     """Return why the published figures are not to stand beside these; None where they may."""
     table = recipe.table
     assert table is not None
@@ -153,9 +153,9 @@ def unpublished(recipe: SearchRecipe, rows: Sequence[Recipe], folder: StudyFolde
             return f"they are of {own.model.model}, these of {given.model.model}"
         differing = [
             name
-            for section in ("budget", "model", "training")
+            for section in ("data", "budget", "model", "training")
             for name, value in getattr(own, section)
-            if name not in {*UNLIKE_THE_RESULT, "model"} and getattr(getattr(given, section), name) != value
+            if name not in UNLIKE_THE_RESULT and getattr(getattr(given, section), name) != value
         ]
         if differing:
             return f"another {', '.join(differing)} was asked for"
@@ -163,8 +163,10 @@ def unpublished(recipe: SearchRecipe, rows: Sequence[Recipe], folder: StudyFolde
     n_rows = sum(
         splits[name]["n_rows"] for name in ("train", "validation", "calibration") if splits.get(name)
     )
-    if n_rows < table.train_rows:
-        return f"they are of {table.train_rows:,} train rows, these of {n_rows:,}"
+    if not table.train_rows[0] <= n_rows <= table.train_rows[1]:
+        return f"they are of {table.train_rows[1]:,} train rows, these of {n_rows:,}"
+    if n_test != table.test_rows:
+        return f"they are of {table.test_rows:,} test rows, these of {n_test:,}"
     return None
 
 
