@@ -81,7 +81,7 @@ def run(data: str, way: str) -> None:
             if job.stage == len(study.stages):
                 result |= {
                     "right": rights(study.folder.best),
-                    "costs": costs(study.stages, results | {job: result}, 0.0),
+                    "costs": costs(study.stages, results | {job: result}, 0.0, study.embedded_rows),
                 }
                 result["chosen"] = study.candidates[result["candidate"]].name
             append(NAME, result, data=data, way=way, job=job.to_json())

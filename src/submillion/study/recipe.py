@@ -193,6 +193,13 @@ def check_space(recipe: SearchRecipe, where: str) -> None:
             )
         elif not isinstance(choices, Range) and not choices:
             problems.append(f"[space] {name} has no value: list at least one")
+    stages_leave_epochs = recipe.search.halving is None and any(
+        stage.num_train_epochs is None for stage in recipe.stages
+    )
+    if "num_train_epochs" in recipe.space and not stages_leave_epochs:
+        problems.append(
+            "[space] num_train_epochs has no effect, for the stages say how long: give a stage num_train_epochs: null"
+        )
     if recipe.search.halving is None and not recipe.stages:
         problems.append("[stages] is empty: give at least one, such as - {num_train_epochs: 3}")
     if problems:

@@ -29,7 +29,7 @@ from submillion.study.jobs import Job, Jobs, Results, Tell
 from submillion.study.recipe import SearchRecipe, StageConfig
 from submillion.study.recommend import Judged, Recommendation, recommend
 from submillion.study.report import write_report
-from submillion.study.short import Ground, right_rows, train_short
+from submillion.study.short import SCORED_ROW, Ground, right_rows, train_short
 from submillion.training.prepare import Prepared, Sources, prepare
 
 
@@ -50,6 +50,16 @@ class Study:
         self.runnable = [candidate for candidate in self.candidates if not candidate.refused]
         self.stages = recipe.stages_for(len(self.runnable))
         self.jobs = self._all_jobs()
+
+    @property
+    def embedded_rows(self) -> int:
+        """Rows that the frozen encoder embeds for the study: the train rows, once for each pooling that starts from a probe."""
+        poolings = {
+            candidate.recipe.budget.pooling
+            for candidate in self.runnable
+            if candidate.recipe.model.head_init == "probe"
+        }
+        return len(poolings) * len(self.ground.prepared.splits.train)
 
     def _all_jobs(self) -> list[Job]:
         """Return every training that the study will hold, that in full last."""
@@ -157,7 +167,8 @@ class Study:
 
     def in_full(self, candidate: Candidate) -> Recipe:
         """Return the recipe by which a candidate is trained in full."""
-        epochs = self.recipe.final.num_train_epochs
+        own = candidate.recipe.training.num_train_epochs
+        epochs = own if "num_train_epochs" in candidate.varied else self.recipe.final.num_train_epochs
         training = candidate.recipe.training.model_copy(
             update={
                 "num_train_epochs": epochs,
@@ -205,7 +216,7 @@ def run_study(
     folder.check(resume, is_joined=storage is not None)
     started = time.monotonic()
     with held(folder, is_shared=storage is not None):
-        prepared = prepare(recipe.base, sources, console)
+        prepared = prepare(recipe.base, sources, console, for_many=True)
         if prepared.splits.validation is None:
             raise ConfigError(
                 f"{len(prepared.splits.train):,} rows are too few to hold any back, and a search chooses by rows held back: "
@@ -280,24 +291,27 @@ def _last_record(study: Study, results: Results, preparing: float) -> dict[str, 
         ],
         "final": {name: value for name, value in final.items() if name != "test"},
         "test": final["test"],
-        "costs": costs(study.stages, results, preparing),
+        "costs": costs(study.stages, results, preparing, study.embedded_rows),
     }
 
 
-def costs(stages: Sequence[StageConfig], results: Results, preparing: float) -> dict[str, Any]:
+def costs(
+    stages: Sequence[StageConfig], results: Results, preparing: float, embedded_rows: int
+) -> dict[str, Any]:
     """Return what the study cost, the training in full apart.
 
     Args:
         stages: The short ones.
         results: Of every job.
         preparing: Seconds before the first training, of the process that ended the study.
+        embedded_rows: Rows that the frozen encoder embedded for the heads' start, once for all trainings.
     """
     short = [result for job, result in results.items() if job.stage < len(stages) and "seconds" in result]
     training = sum(result["seconds"]["training"] for result in short)
     total = preparing + sum(result["seconds"]["total"] for result in short)
     return {
         "epochs": sum(result["epochs"] for result in short),
-        "rows_seen": sum(result["rows_seen"] for result in short),
+        "rows_seen": sum(result["rows_seen"] for result in short) + round(SCORED_ROW * embedded_rows),
         "seconds": {
             "training": round(training, 1),
             "preparing": round(preparing, 1),

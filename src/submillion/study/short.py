@@ -35,12 +35,10 @@ class Ground:
     Attributes:
         prepared: Of the study's own recipe.
         console: Where progress is shown.
-        embedded_rows: Rows that the frozen encoder has embedded so far.
     """
 
     prepared: Prepared
     console: Console
-    embedded_rows: int = 0
     _features: dict[Any, np.ndarray] = field(default_factory=dict)
     _heads: dict[Any, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     _allocated: dict[int, Plan] = field(default_factory=dict)
@@ -83,7 +81,6 @@ class Ground:
                     if pooling == "mean"
                     else head_inputs(model, ids, batch_size)
                 )
-                self.embedded_rows += len(ids)
         key = (*made_by, recipe.seed, len(rows))
         if key not in self._heads:
             labels = self.prepared.splits.train.labels[rows]
@@ -168,7 +165,6 @@ def train_short(
     )
     best = _Best(trainer.evaluate_scores, recipe.training.metric_for_best_model, tell)
     trainer.evaluate_scores = best
-    before = ground.embedded_rows
     result: dict[str, Any] = {}
     try:
         fit_adapter(trainer, resume=True)
@@ -189,7 +185,7 @@ def train_short(
         result = {"accuracy": float(right.mean()), "right": np.packbits(right).tobytes().hex()}
         _keep_predictions(folder, scores)
     epochs = float(recipe.training.num_train_epochs or 0)
-    n_scored = len(validation.input_ids) * max(1, len(curve)) + ground.embedded_rows - before
+    n_scored = len(validation.input_ids) * max(1, len(curve))
     result |= {
         "candidate": candidate.number,
         "trainable_parameters": plan.trainable_parameters,

@@ -91,8 +91,15 @@ class Prepared:
         return None if rows is None else Labelled(self.tokens["validation"].input_ids, rows.labels)
 
 
-def prepare(recipe: Recipe, sources: Sources, console: Console) -> Prepared:
-    """Read and check the rows, choose the plan, tokenise; nothing is written yet."""
+def prepare(recipe: Recipe, sources: Sources, console: Console, *, for_many: bool = False) -> Prepared:
+    """Read and check the rows, choose the plan, tokenise; nothing is written yet.
+
+    Args:
+        recipe: What to do.
+        sources: What to read.
+        console: Where it is said.
+        for_many: Other plans will follow (`Prepared.replanned`): the recipe's own need not fit, and is not said.
+    """
     _check_trackers(recipe.training.report_to)
     encoder = resolve_encoder(recipe.model.model)
     data = recipe.data
@@ -119,16 +126,18 @@ def prepare(recipe: Recipe, sources: Sources, console: Console) -> Prepared:
             soft_wrap=True,
             markup=False,
         )
-    plan = make_plan(encoder, len(splits.label_names), **recipe.budget.model_dump())
+    plan = make_plan(encoder, len(splits.label_names), **recipe.budget.model_dump(), must_fit=not for_many)
     tokenizer = load_tokenizer(encoder)
     tokens = _tokenize(tokenizer, splits, data.max_length, length_limit(tokenizer, config))
     resolved = _resolved(recipe, plan, len(splits.train), tokens["train"].max_length)
     prepared = Prepared(resolved, encoder, tokenizer, splits, plan, tokens)
-    if recipe.budget.rank == ALLOCATE:
+    if recipe.budget.rank == ALLOCATE and not for_many:
         with console.status("giving out the ranks by what the layers read"):
             plan = prepared.allocated(plan, recipe.seed)
         prepared = prepared.replanned(recipe, plan, len(splits.train))
-    _say_plan(prepared, console)
+    if not for_many:
+        _say_plan(plan, console)
+    _say_rows(prepared, console)
     return prepared
 
 
@@ -209,10 +218,8 @@ def _resolved(recipe: Recipe, plan: Plan, n_rows: int, max_length: int) -> Recip
     )
 
 
-def _say_plan(prepared: Prepared, console: Console) -> None:
-    """Say what will be trained, on what, and what is cut, before it starts."""
-    plan, splits, tokens = prepared.plan, prepared.splits, prepared.tokens["train"]
-    share = tokens.n_cut / max(len(tokens), 1)
+def _say_plan(plan: Plan, console: Console) -> None:
+    """Say what will be trained, before it starts."""
     say = partial(console.print, highlight=False, soft_wrap=True, markup=False)
     ranks = sorted(plan.rank_pattern.values()) or [plan.rank]
     rank = f"{ranks[0]} to {ranks[-1]}" if plan.rank_pattern else str(plan.rank)
@@ -222,6 +229,13 @@ def _say_plan(prepared: Prepared, console: Console) -> None:
     )
     for warning in plan.warnings:
         say(f"  note: {warning}")
+
+
+def _say_rows(prepared: Prepared, console: Console) -> None:
+    """Say on what it will be trained, and what is cut."""
+    splits, tokens = prepared.splits, prepared.tokens["train"]
+    share = tokens.n_cut / max(len(tokens), 1)
+    say = partial(console.print, highlight=False, soft_wrap=True, markup=False)
     held = ", ".join(
         f"{len(rows):,} for {name}"
         for name in ("validation", "calibration")

@@ -301,7 +301,7 @@ TREES = {
     },
     "nulls": {"space": {"base_dropout": [None, 0.1], "pooling": ["mean", "first"]}, "budget": {"max_rank": None}},
     "layers and targets": {"space": {"layers": ["all", "last:1", [0]], "target_modules": [["query"], ["query", "value"]]}},
-    "open rank": {"space": {"learning_rate": [1e-5, 3e-4], "num_train_epochs": [1, 2.5]}},
+    "open rank": {"space": {"learning_rate": [1e-5, 3e-4], "weight_decay": [0.0, 0.01]}},
 }  # fmt: skip
 
 

@@ -32,6 +32,7 @@ DRAWN = (
         ("space: {learning_rate: {low: 2, high: 1}}", "low=2, high=1: need low < high"),
         ("space: {rank: [1]}\nstages: [{epochs: 3}]", "[stages] has no key 'epochs'; did you mean 'num_train_epochs'?"),
         ("space: {rank: [1]}\nstages: []", "[stages] is empty"),
+        ("space: {num_train_epochs: [1, 2]}", "[space] num_train_epochs has no effect, for the stages say how long"),
         ("space: {rank: [1]}\nsearch: {halvin: 3}", "[search] has no key 'halvin'; did you mean 'halving'?"),
         ("space: {rank: [1]}\nsearch: {candidates: 0}", "input should be grid, or a whole number of at least 1"),
         ("space: {rank: [1]}\nfinal: {num_train_epochs: 0}", "[final] num_train_epochs=0: input should be greater than 0"),
