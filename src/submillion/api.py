@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from submillion.recipe import BudgetConfig, Recipe, checked_recipe, load_recipe
+from submillion.recipe import SOURCE_FIELDS, BudgetConfig, Recipe, checked_recipe, load_recipe
 from submillion.run import RunFolder
 
 
@@ -75,23 +75,13 @@ def train(
     """
     from submillion.errors import ConfigError
     from submillion.evaluation.whole import train_whole
-    from submillion.training.prepare import Sources
 
-    named = {
-        name: value
-        for name, value in (("train", train), ("validation", validation), ("test", test))
-        if isinstance(value, str | Path)
-    }
     folder = RunFolder(output)
     begun = recipe
     if resume and recipe is None and folder.exists:
         begun = checked_recipe(folder.read()["recipe"], str(folder.run_json), Recipe)
-    asked = load_recipe(begun, **fields, **{name: str(value) for name, value in named.items()})
-    sources = Sources(
-        train if train is not None else asked.data.train,
-        validation if validation is not None else asked.data.validation,
-        test if test is not None else asked.data.test,
-    )
+    asked = load_recipe(begun, **fields, **_named(train, validation, test))
+    sources = _sources(asked, train, validation, test)
     if sources.train is None:
         nothing = f"{output} holds no run to go on with, and " if resume and not folder.exists else ""
         raise ConfigError(
@@ -99,6 +89,27 @@ def train(
         )
     console = Console(file=sys.stderr, quiet=quiet)
     return train_whole(asked, sources, str(output), resume=resume, console=console)
+
+
+def _named(*given: Any) -> dict[str, str]:
+    """Return those of train, validation and test rows that are files or names, as the recipe's fields have them."""
+    return {
+        name: str(value)
+        for name, value in zip(SOURCE_FIELDS, given, strict=True)
+        if isinstance(value, str | Path)
+    }
+
+
+def _sources(asked: Recipe, *given: Any) -> Any:
+    """Return where train, validation and test rows come from: what is given, else what the recipe names."""
+    from submillion.training.prepare import Sources
+
+    return Sources(
+        *(
+            getattr(asked.data, name) if value is None else value
+            for name, value in zip(SOURCE_FIELDS, given, strict=True)
+        )
+    )
 
 
 def load(
@@ -243,21 +254,12 @@ def search(
     except ModuleNotFoundError as error:
         raise ConfigError(f"search needs {error.name}: pip install 'submillion[search]'") from None
     from submillion.study.recipe import load_search_recipe
-    from submillion.training.prepare import Sources
 
-    named = {
-        name: str(value)
-        for name, value in (("train", train), ("validation", validation), ("test", test))
-        if isinstance(value, str | Path)
-    }
+    named = _named(train, validation, test)
     asked = load_search_recipe(recipe, **fields, **named)
     if seeds is not None:
         asked = asked.model_copy(update={"search": asked.search.model_copy(update={"repeats": seeds})})
-    sources = Sources(
-        train if train is not None else asked.data.train,
-        validation if validation is not None else asked.data.validation,
-        test if test is not None else asked.data.test,
-    )
+    sources = _sources(asked, train, validation, test)
     if sources.train is None:
         raise ConfigError(
             "there is nothing to search on: name a file by --train, or data.train in the recipe"
@@ -266,5 +268,5 @@ def search(
     how: dict[str, Any] = {"resume": resume, "storage": storage, "console": console}
     if asked.table is not None:
         rows = [load_recipe(row.recipe, **fields, **named) for row in asked.table.rows]
-        return run_table(asked, rows, sources, str(output), **how)
+        return run_table(asked.table, rows, sources, str(output), **how)
     return run_study(asked, sources, str(output), **how)

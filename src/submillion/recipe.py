@@ -30,6 +30,10 @@ def default_epochs(n_rows: int) -> float:
     return 12.0 if n_rows < 500 else 6.0 if n_rows < 5000 else 3.0
 
 
+SOURCE_FIELDS = ("train", "validation", "test")
+"""The fields of `data` that say where rows lie; what the rows are is told by their sha256."""
+
+
 class Section(BaseModel):
     """A frozen part of a recipe; unknown keys are refused."""
 

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from submillion.errors import RunError
 
@@ -75,11 +75,96 @@ def read_json(path: Path) -> Any:
         raise RunError(f"{path} cannot be read: {error}") from None
 
 
-class RunFolder:
-    """The paths and the `run.json` of one run."""
+class RecordFolder:
+    """A folder with a record of its own, in one JSON file.
+
+    Attributes:
+        path: The folder.
+        record_json: The file.
+    """
+
+    KIND: ClassVar[str]
+    """What messages call such a folder."""
+
+    RECORD: ClassVar[str]
+    """The file's name."""
+
+    COMMAND: ClassVar[str]
+    """What makes one."""
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
+        self.record_json = self.path / self.RECORD
+
+    @property
+    def exists(self) -> bool:
+        """Whether the record is there, whole or not."""
+        return self.record_json.is_file()
+
+    def read(self) -> dict[str, Any]:
+        """Return the record.
+
+        Raises:
+            RunError: If it is missing, damaged or of a newer schema.
+        """
+        if not self.exists:
+            raise RunError(
+                f"{self.path} is not a {self.KIND}: it has no {self.RECORD}. Make one by: submillion {self.COMMAND} "
+                f"--output {self.path} ..."
+            )
+        record = read_json(self.record_json)
+        version = record.get("schema_version") if isinstance(record, dict) else None
+        if not isinstance(version, int) or not isinstance(record.get("status"), str):
+            raise RunError(
+                f"{self.record_json} has no schema_version or status: it is not a {self.KIND.split()[0]} of submillion"
+            )
+        if version > SCHEMA_VERSION:
+            raise RunError(
+                f"{self.record_json} has schema_version {version}, this version of submillion reads up to {SCHEMA_VERSION}: "
+                "pip install --upgrade submillion"
+            )
+        return dict(record)
+
+    def update(self, **changes: Any) -> dict[str, Any]:
+        """Lay ``changes`` over the record and return the whole."""
+        record: dict[str, Any] = self.read() if self.exists else {"schema_version": SCHEMA_VERSION}
+        record |= changes
+        write_json(self.record_json, record)
+        return record
+
+    def check_empty(self, *left_over: str) -> None:
+        """Refuse what is no folder, or holds more than a record half written or what begins with ``left_over``.
+
+        Raises:
+            RunError: See above.
+        """
+        if self.path.exists() and (
+            not self.path.is_dir()
+            or any(
+                not entry.name.startswith((f".{self.RECORD}.", *left_over)) for entry in self.path.iterdir()
+            )
+        ):
+            raise RunError(f"{self.path} exists and is not an empty folder: choose another --output")
+
+    def make(self) -> None:
+        """Make the folder where it is missing.
+
+        Raises:
+            RunError: If it cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be made: {error.strerror}: choose another --output") from None
+
+
+class RunFolder(RecordFolder):
+    """The paths and the `run.json` of one run."""
+
+    KIND, RECORD, COMMAND = "run folder", "run.json", "train"
+
+    def __init__(self, path: str | Path):
+        super().__init__(path)
         self.adapter = self.path / "adapter"
         self.baselines = self.path / "baselines"
         self.train_hashes = self.path / "train_hashes.json"
@@ -87,37 +172,11 @@ class RunFolder:
         self.learning_curves = self.path / "learning_curves.png"
         self.checkpoints = self.path / "checkpoints"
         self.evaluation = self.path / "evaluation"
-        self.run_json = self.path / "run.json"
+        self.run_json = self.record_json
 
     def scores(self, split: str) -> Path:
         """Return where the scored rows of a split are kept."""
         return self.path / f"{split}.parquet"
-
-    @property
-    def exists(self) -> bool:
-        """Whether this folder holds a run, whole or not."""
-        return self.run_json.is_file()
-
-    def read(self) -> dict[str, Any]:
-        """Return `run.json`.
-
-        Raises:
-            RunError: If it is missing, damaged or of a newer schema.
-        """
-        if not self.exists:
-            raise RunError(
-                f"{self.path} is not a run folder: it has no run.json. Make one by: submillion train --output {self.path} ..."
-            )
-        record = read_json(self.run_json)
-        version = record.get("schema_version") if isinstance(record, dict) else None
-        if not isinstance(version, int) or not isinstance(record.get("status"), str):
-            raise RunError(f"{self.run_json} has no schema_version or status: it is not a run of submillion")
-        if version > SCHEMA_VERSION:
-            raise RunError(
-                f"{self.run_json} has schema_version {version}, this version of submillion reads up to {SCHEMA_VERSION}: "
-                "pip install --upgrade submillion"
-            )
-        return dict(record)
 
     def read_finished(self) -> dict[str, Any]:
         """Return `run.json` of a run that came to its end.
@@ -131,13 +190,6 @@ class RunFolder:
                 f"{self.path} is not a finished run (status: {record['status']}). "
                 f"Go on with it by: submillion train --output {self.path} --resume"
             )
-        return record
-
-    def update(self, **changes: Any) -> dict[str, Any]:
-        """Lay ``changes`` over `run.json` and return the whole."""
-        record: dict[str, Any] = self.read() if self.exists else {"schema_version": SCHEMA_VERSION}
-        record |= changes
-        write_json(self.run_json, record)
         return record
 
     def check_free(self) -> None:
@@ -154,11 +206,7 @@ class RunFolder:
                 else "go on with it by --resume, or choose another --output"
             )
             raise RunError(f"{self.path} already holds a run (status: {status}): {hint}")
-        if self.path.exists() and (
-            not self.path.is_dir()
-            or any(not entry.name.startswith(".run.json.") for entry in self.path.iterdir())
-        ):
-            raise RunError(f"{self.path} exists and is not an empty folder: choose another --output")
+        self.check_empty()
 
     def start(self, **record: Any) -> None:
         """Make a new run folder, with status `running`.
@@ -167,10 +215,7 @@ class RunFolder:
             RunError: If the folder already holds something, or cannot be made.
         """
         self.check_free()
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"{self.path} cannot be made: {error.strerror}") from None
+        self.make()
         self.update(status="running", **record)
 
     @contextmanager

@@ -6,7 +6,7 @@ phrase that says what it covers. Nothing here covers a new training seed, for no
 Coverage of each interval is simulated in ``tests/unit/test_statistics.py``: 93.5 to 96.5 % at nominal 95 %.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil, sqrt
 from statistics import NormalDist
@@ -37,6 +37,15 @@ _COVERS_SAME_SIZES = (
 _COVERS_DIFFERENCE = (
     "rows drawn anew from the same source, for these two models; not a new training seed of either"
 )
+
+
+def percent(figure: Mapping[str, float]) -> str:
+    """Return a share with its interval, as records keep them, in percent.
+
+    >>> percent({"value": 0.942, "low": 0.931, "high": 0.951})
+    '94.2 (93.1 to 95.1)'
+    """
+    return f"{100 * figure['value']:.1f} ({100 * figure['low']:.1f} to {100 * figure['high']:.1f})"
 
 
 @dataclass(frozen=True)
@@ -385,9 +394,8 @@ def differences_to_best(
     Hsu's multiple comparisons with the best (Hsu 1981, Annals of Statistics 9:1026; 1996, Multiple Comparisons, chapter
     4): which model is truly the best is not known, so each is taken for it in turn. If it is ``j``, the studentised errors
     of all differences to ``j`` stay within their largest one's quantile, by a bootstrap of the rows; a model's lower end is
-    the lowest over all ``j``. That the best *by these rows* is the best is nowhere assumed: lower ends that are drawn from
-    each resample's own best held in 69 to 97 % of simulated studies at a nominal 95, for a model that is the best by these
-    rows by luck then counts as no worse than any.
+    the lowest over all ``j``. That the best *by these rows* is the best is nowhere assumed: with lower ends
+    that are drawn from each resample's own best, a model that is the best by these rows by luck counts as no worse than any.
 
     Args:
         right: Whether each model is right on each row, `[n_models, n]`; with several seeds the mean of them.

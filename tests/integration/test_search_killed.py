@@ -41,7 +41,8 @@ FIELDS = {
 WORKER = """
 import json, os, signal, sys
 import submillion
-from submillion.study import jobs, search
+from submillion.evaluation import whole
+from submillion.study import jobs
 from submillion.training import callbacks
 
 where, arguments = sys.argv[1], json.loads(sys.argv[2])
@@ -74,7 +75,7 @@ elif where == "in the last stage":
 elif where == "in the final run":
     dies_after(*step, 5, lambda given: given[1].num_train_epochs == 3)
 elif where == "after the test split was read":
-    dies_after(search, "evaluate_run", 1)
+    dies_after(whole, "evaluate_run", 1)
 record = submillion.search(**arguments)
 print(json.dumps(record))
 """

@@ -8,9 +8,9 @@ import submillion
 from conftest import learnable_rows, write_csv
 from submillion.cli.main import main
 from submillion.errors import ConfigError
+from submillion.evaluation import whole
 from submillion.recipe import load_recipe
 from submillion.run import RunFolder
-from submillion.study import table as table_module
 from submillion.study.folder import StudyFolder
 from submillion.study.recipe import load_search_recipe
 from submillion.study.table import unpublished
@@ -32,7 +32,7 @@ def arguments(tiny_encoder, tmp_path):
 def test_five_rows_are_trained_and_only_then_read(arguments, tmp_path, monkeypatch, capsys):
     order = []
     for name in ("train_whole", "evaluate_run"):
-        plain = getattr(table_module, name)
+        plain = getattr(whole, name)
 
         def noted(*given, plain=plain, name=name, **named):
             order.append(name)
@@ -41,7 +41,7 @@ def test_five_rows_are_trained_and_only_then_read(arguments, tmp_path, monkeypat
                 raise KeyboardInterrupt
             return plain(*given, **named)
 
-        monkeypatch.setattr(table_module, name, noted)
+        monkeypatch.setattr(whole, name, noted)
     with pytest.raises(KeyboardInterrupt):
         submillion.search(**arguments, output=tmp_path / "study", quiet=True)
     assert order == ["train_whole"] * 5 + ["evaluate_run"] * 3 + ["killed"]
@@ -76,7 +76,7 @@ def test_published_figures_stand_beside_the_papers_own_recipe_only(tmp_path):
             json.dumps({"schema_version": 1, "status": "finished", "data": {"splits": splits}})
         )
         rows = [load_recipe(row.recipe, **fields) for row in recipe.table.rows]
-        return unpublished(recipe, rows, folder, n_test)
+        return unpublished(recipe.table, rows, folder, n_test)
 
     assert why() is None
     assert why(model="elsewhere/roberta-base", speedups="none", base_dropout=None, seed=5) is None

@@ -17,10 +17,10 @@ __all__ = ["DEFAULT_BUDGET", "Plan", "PlanReport", "make_plan", "make_plans"]
 
 DEFAULT_BUDGET = 1_000_000
 
-HEADS = ("full", "output")
 ALLOCATE = "allocate"
 """The rank that is given out by what the layers read."""
 
+HEADS = ("full", "output")
 POOLINGS = ("first", "mean")
 
 
@@ -52,7 +52,7 @@ def make_plans(
         method: A name in `METHODS`.
         target_modules: A named set (`q`, `qv`, `qkv`, `attention`, `all-linear`), letters of `q k v o`, or suffix
             patterns as PEFT matches them; several as a list or with commas. None: each named set.
-        rank: LoRA's r. None: the largest that fits. "allocate": the same count, which `submillion.model.allocate` gives
+        rank: LoRA's r. None: the largest that fits. "allocate": the same count, which `submillion.training.allocate` gives
             out by what the layers read, once there are weights and rows.
         max_rank: With ``rank`` open, no larger than this.
         lora_alpha: LoRA's numerator of the scale. None: twice the rank.

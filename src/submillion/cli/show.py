@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from submillion.statistics import percent
+
 
 def result(value: Any, as_json: bool, table: Callable[[Any], None]) -> None:
     """Print ``value`` as JSON, or by ``table``."""
@@ -40,15 +42,6 @@ def _print_table(console: Console, title: str, table: Table) -> None:
         console.print(table)
     for line in captured.get().splitlines():
         console.out(line.rstrip(), highlight=False)
-
-
-def percent(figure: dict[str, Any]) -> str:
-    """Return a figure with its interval in percent.
-
-    >>> percent({"value": 0.942, "low": 0.931, "high": 0.951})
-    '94.2 (93.1 to 95.1)'
-    """
-    return f"{100 * figure['value']:.1f} ({100 * figure['low']:.1f} to {100 * figure['high']:.1f})"
 
 
 def plans(report: dict[str, Any]) -> None:

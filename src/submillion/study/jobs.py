@@ -27,7 +27,7 @@ GRACE_S = 60
 """A process that has shown no heartbeat for so long is taken for dead."""
 
 _POLL_S = 1.0
-_JOB, _RESULT, _STUDY = "job", "result", "study"
+_JOB, _RESULT = "job", "result"
 
 
 @dataclass(frozen=True, order=True)
@@ -99,13 +99,12 @@ class Jobs:
         except optuna.exceptions.DuplicatedStudyError:
             self.study = optuna.load_study(study_name=self.name, storage=self.storage)
             is_maker = not self.is_shared
+        is_maker = is_maker or not self._is_made()
         self._check_same(definition)
-        if is_maker or not self._is_made():
-            self._check_same(definition)
+        if is_maker:
             self.study.set_user_attr("definition", dict(definition))
             self._give_out(jobs)
             self.study.set_user_attr("made", True)
-        self._check_same(definition)
 
     def _check_same(self, definition: Mapping[str, Any]) -> None:
         """Refuse to go on with a study that was begun as something else.

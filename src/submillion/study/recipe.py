@@ -1,6 +1,7 @@
 """A search's recipe: an ordinary one, and what may vary, how many are tried, and for how long."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -117,6 +118,13 @@ class SearchRecipe(Recipe):
     def base(self) -> Recipe:
         """What all candidates share."""
         return Recipe(seed=self.seed, **{name: getattr(self, name) for name in Recipe.SECTIONS})
+
+    def in_full(self, recipe: Recipe, varied: Mapping[str, Any]) -> Recipe:
+        """Return the recipe by which a candidate is trained in full: for its own epochs only where these vary."""
+        update: dict[str, Any] = {"early_stopping_patience": self.final.early_stopping_patience}
+        if "num_train_epochs" not in varied:
+            update["num_train_epochs"] = self.final.num_train_epochs
+        return recipe.model_copy(update={"training": recipe.training.model_copy(update=update)})
 
     def stages_for(self, n_candidates: int) -> tuple[StageConfig, ...]:
         """Return the stages: those written down, or those of successive halving for so many candidates."""

@@ -6,10 +6,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from submillion.recipe import Recipe, field_sections, load_recipe
+from submillion.recipe import SOURCE_FIELDS, Recipe, field_sections, load_recipe
 from submillion.study.recipe import FILL
-
-_PLACES = ("train", "validation", "test")
 
 
 def candidate_recipe(base: Recipe, candidate: Mapping[str, Any]) -> Recipe:
@@ -55,13 +53,13 @@ def repeat_command(recipe: Recipe, sources: Mapping[str, str | None], output: st
     "submillion train --train 'my rows.csv' --rank 4 --seed 1 --output runs/4"
     """
     options: list[str] = []
-    for name in _PLACES:
+    for name in SOURCE_FIELDS:
         if (source := sources.get(name)) is not None:
             options += [f"--{name}", f"{name.upper()}.csv" if is_in_memory(source) else source]
     plain, beside = Recipe(), dict[str, dict[str, Any]]()
     for name, section in field_sections().items():
         value = getattr(getattr(recipe, section), name)
-        if name in _PLACES or value == getattr(getattr(plain, section), name):
+        if name in SOURCE_FIELDS or value == getattr(getattr(plain, section), name):
             continue
         words = _option(name, value)
         options += words

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from submillion.errors import RunError
 from submillion.recipe import checked_recipe
 from submillion.run import written_atomically
+from submillion.statistics import percent
 from submillion.study import charts
 from submillion.study.charts import Curve, Point
 from submillion.study.recipe import SearchRecipe
@@ -51,7 +52,7 @@ def _page(study: "_Study", name: str) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"percent": _percent, "points": _points, "number": _number, "count": _count}
+    environment.filters |= {"percent": percent, "points": _points, "number": _number, "count": _count}
     template = (files("submillion.study") / "report.html.j2").read_text(encoding="utf-8")
     return environment.from_string(template).render(study=study, name=name)
 
@@ -282,7 +283,7 @@ class _Study:
                 "in_full": "",
             }
             if number == self.recommendation["number"]:
-                final = self.recipe.final
+                final = self.recipe.in_full(recipe, candidate["varied"]).training
                 whole = for_epochs(recipe, final.num_train_epochs, final.early_stopping_patience)
                 entry["in_full"] = repeat_command(whole, sources, f"runs/candidate-{number}-in-full")
             rows.append(entry)
@@ -341,15 +342,6 @@ def _choices(values: Sequence[Any] | Mapping[str, Any]) -> str:
         else json.dumps(value)
         for value in values
     )
-
-
-def _percent(figure: Mapping[str, float]) -> str:
-    """Return a figure with its interval in percent.
-
-    >>> _percent({"value": 0.942, "low": 0.931, "high": 0.951})
-    '94.2 (93.1 to 95.1)'
-    """
-    return f"{100 * figure['value']:.1f} ({100 * figure['low']:.1f} to {100 * figure['high']:.1f})"
 
 
 def _points(share: float) -> str:

@@ -19,10 +19,8 @@ import numpy as np
 from rich.console import Console
 
 from submillion.errors import ConfigError, RunError
-from submillion.evaluation.on_data import evaluate_run
-from submillion.evaluation.whole import train_whole
-from submillion.recipe import Recipe
-from submillion.run import read_json
+from submillion.evaluation.whole import read_test_once, train_once
+from submillion.recipe import SOURCE_FIELDS
 from submillion.study.candidates import Candidate, draw_candidates
 from submillion.study.folder import StudyFolder, held
 from submillion.study.jobs import Job, Jobs, Results, Tell
@@ -149,10 +147,9 @@ class Study:
             f"recommended: {recommended.reason}", highlight=False, soft_wrap=True, markup=False, style="bold"
         )
         folder = self.folder.best
-        if not folder.exists or folder.read()["status"] != "finished":
-            recipe = self.in_full(self.candidates[recommended.number])
-            train_whole(recipe, self.sources, str(folder.path), resume=True, console=self.console)
-        record = folder.read_finished()
+        candidate = self.candidates[recommended.number]
+        recipe = self.recipe.in_full(candidate.recipe, candidate.varied)
+        record = train_once(recipe, self.sources, folder, self.console)
         return {
             "accuracy": record["figures"]["validation"]["accuracy"]["value"],
             "candidate": recommended.number,
@@ -162,30 +159,7 @@ class Study:
                 "total": record["seconds"]["total"],
             },
             "folder": str(folder.path.absolute()),
-            "test": None if self.sources.test is None else self._read_test(),
-        }
-
-    def in_full(self, candidate: Candidate) -> Recipe:
-        """Return the recipe by which a candidate is trained in full."""
-        own = candidate.recipe.training.num_train_epochs
-        epochs = own if "num_train_epochs" in candidate.varied else self.recipe.final.num_train_epochs
-        training = candidate.recipe.training.model_copy(
-            update={
-                "num_train_epochs": epochs,
-                "early_stopping_patience": self.recipe.final.early_stopping_patience,
-            }
-        )
-        return candidate.recipe.model_copy(update={"training": training})
-
-    def _read_test(self) -> dict[str, Any]:
-        """Read the test split, once: after an interruption the report that stands is taken."""
-        report_json = self.folder.best.evaluation / "test" / "report.json"
-        if not report_json.is_file():
-            evaluate_run(self.folder.best.path, self.sources.test, output=report_json.parent)
-        report = read_json(report_json)
-        return {name: report[name] for name in ("n", "accuracy", "macro_f1", "baselines")} | {
-            "reads": self.folder.best.read()["test_reads"],
-            "report": str(report_json.absolute()),
+            "test": None if self.sources.test is None else read_test_once(folder, self.sources.test),
         }
 
 
@@ -256,11 +230,8 @@ def _say_plan(study: Study, console: Console) -> None:
 
 def _definition(study: Study) -> dict[str, Any]:
     """Return what two processes must agree on to work on one study."""
-    recipe = study.recipe.model_dump(mode="json")
-    places = {"train", "validation", "test"}
     return {
-        "recipe": recipe
-        | {"data": {key: value for key, value in recipe["data"].items() if key not in places}},
+        "recipe": study.recipe.model_dump(mode="json", exclude={"data": {*SOURCE_FIELDS}}),
         "rows": study.ground.prepared.splits.summary()["splits"],
         "numerics": study.ground.prepared.recipe.training.numerics,
     }

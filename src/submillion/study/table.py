@@ -1,7 +1,7 @@
 """A published table, trained again: fixed rows, nothing chosen by them, the test split read once a row at the end.
 
 STUDY/
-  study.json      schema_version; recipe, the rows with what they came to and what was published
+  study.json      schema_version; recipes, the rows with what they came to and what was published
   study.db        the trainings and readings, each an Optuna trial (unless another storage is named)
   rows/NAME/      the run folder of each row
 """
@@ -16,26 +16,25 @@ from typing import Any
 from rich.console import Console
 
 from submillion.errors import ConfigError, RunError
-from submillion.evaluation.on_data import evaluate_run
-from submillion.evaluation.whole import train_whole
-from submillion.recipe import Recipe, load_recipe
-from submillion.run import RunFolder, read_json
+from submillion.evaluation.whole import read_test_once, train_once
+from submillion.recipe import SOURCE_FIELDS, Recipe, load_recipe
+from submillion.run import RunFolder
 from submillion.study.folder import StudyFolder, held
 from submillion.study.jobs import Job, Jobs, Results, Tell
-from submillion.study.recipe import SearchRecipe, TableConfig
+from submillion.study.recipe import TableConfig
 from submillion.training.prepare import Sources
 
 TRAINING, READING = 0, 1
 
 UNLIKE_THE_RESULT = {
-    "train", "validation", "test", "text_columns", "label_column", "label_names", "model", "speedups", "fp16", "per_device_eval_batch_size", "logging_steps", "save_steps", "keep_checkpoints",
-    "report_to",
+    *SOURCE_FIELDS, "text_columns", "label_column", "label_names", "model", "speedups", "fp16",
+    "per_device_eval_batch_size", "logging_steps", "save_steps", "keep_checkpoints", "report_to",
 }  # fmt: skip
 """Fields that may differ from a published row's without its figure being another's; the encoder is compared by its name."""
 
 
 def run_table(
-    recipe: SearchRecipe,
+    table: TableConfig,
     rows: Sequence[Recipe],
     sources: Sources,
     output: str,
@@ -47,7 +46,7 @@ def run_table(
     """Train every row of a table in full, then read the test split once for each; return `study.json`.
 
     Args:
-        recipe: Holds the table.
+        table: What was published.
         rows: What each is trained by, in the table's order.
         sources: Train and test rows, and validation rows where they are not carved from train.
         output: The study folder; it must not exist or be empty, unless ``resume`` or a ``storage`` holds the study.
@@ -58,8 +57,6 @@ def run_table(
     Raises:
         SubmillionError: Whatever a user can mend.
     """
-    table = recipe.table
-    assert table is not None
     if sources.test is None:
         raise ConfigError(
             "a table is of test figures: name the test rows by --test, or data.test in the recipe"
@@ -69,9 +66,7 @@ def run_table(
     with held(folder, is_shared=storage is not None):
         jobs = [Job(stage, place) for stage in (TRAINING, READING) for place in range(len(rows))]
         definition = {
-            "rows": [
-                row.model_dump(mode="json", exclude={"data": {"train", "validation", "test"}}) for row in rows
-            ]
+            "rows": [row.model_dump(mode="json", exclude={"data": {*SOURCE_FIELDS}}) for row in rows]
         }
         do = partial(_do, table, rows, sources, folder, console)
         with closing(Jobs(storage or folder.url, folder.path.name, is_shared=storage is not None)) as study:
@@ -79,11 +74,11 @@ def run_table(
             folder.update(
                 status="running",
                 created=datetime.now(UTC).isoformat(timespec="seconds"),
-                recipe=recipe.model_dump(mode="json"),
+                recipes=[row.model_dump(mode="json") for row in rows],
                 data={"sources": sources.described()},
             )
             results = study.work(jobs, do)
-        why_not = unpublished(recipe, rows, folder, results[Job(READING, 0)]["n"])
+        why_not = unpublished(table, rows, folder, results[Job(READING, 0)]["n"])
         return folder.update(
             status="finished", table=_lines(table, results, why_not), published_left_out=why_not
         )
@@ -101,10 +96,8 @@ def _do(
 ) -> dict[str, Any]:
     run = _run(folder, table, job.place)
     if job.stage == TRAINING:
-        if not run.exists or run.read()["status"] != "finished":
-            console.rule(table.rows[job.place].recipe)
-            train_whole(rows[job.place], sources, str(run.path), resume=True, console=console)
-        record = run.read_finished()
+        console.rule(table.rows[job.place].recipe)
+        record = train_once(rows[job.place], sources, run, console)
         return {
             "accuracy": (record["figures"].get("validation") or {"accuracy": {"value": 0.0}})["accuracy"][
                 "value"
@@ -115,13 +108,9 @@ def _do(
             "seconds": record["seconds"]["total"],
         }
     _check_one_split(folder, table)
-    report_json = run.evaluation / "test" / "report.json"
-    if not report_json.is_file():  # after an interruption the report that stands is taken
-        evaluate_run(run.path, sources.test, output=report_json.parent)
-    report = read_json(report_json)
-    return {"accuracy": report["accuracy"]["value"], "n": report["n"], "test": report["accuracy"]} | {
-        "reads": run.read()["test_reads"],
-        "report": str(report_json.absolute()),
+    test = read_test_once(run, sources.test)
+    return {"accuracy": test["accuracy"]["value"], "n": test["n"], "test": test["accuracy"]} | {
+        name: test[name] for name in ("reads", "report")
     }
 
 
@@ -143,10 +132,8 @@ def _check_one_split(folder: StudyFolder, table: TableConfig) -> None:
         )
 
 
-def unpublished(recipe: SearchRecipe, rows: Sequence[Recipe], folder: StudyFolder, n_test: int) -> str | None:
+def unpublished(table: TableConfig, rows: Sequence[Recipe], folder: StudyFolder, n_test: int) -> str | None:
     """Return why the published figures are not to stand beside these; None where they may."""
-    table = recipe.table
-    assert table is not None
     for given, row in zip(rows, table.rows, strict=True):
         own = load_recipe(row.recipe)
         if Path(given.model.model).name != Path(own.model.model).name:

@@ -20,7 +20,7 @@ from submillion.errors import RunError
 from submillion.model.build import Classifier
 from submillion.model.device import choose_device
 from submillion.model.saved import load_saved, save_adapter
-from submillion.recipe import Recipe
+from submillion.recipe import SOURCE_FIELDS, Recipe
 from submillion.run import RunFolder, write_json
 from submillion.scoring import embed_frozen, score, write_scores
 from submillion.temperature import fit_temperatures
@@ -33,9 +33,6 @@ from submillion.training.prepare import Prepared, Sources, prepare
 from submillion.training.seconds import Seconds
 from submillion.training.start import start_from_probe
 from submillion.training.trainer import BudgetTrainer
-
-SOURCE_KEYS = {("data", name) for name in ("train", "validation", "test")}
-"""Where rows lie may change between a run and its resumption; what they are is compared by their sha256."""
 
 
 def train_run(
@@ -119,7 +116,7 @@ def _check_same(earlier: dict[str, Any], prepared: Prepared, folder: RunFolder) 
         f"{section}.{key}"
         for section in Recipe.SECTIONS
         for key, value in recipe[section].items()
-        if (section, key) not in SOURCE_KEYS and earlier["recipe"][section].get(key) != value
+        if not (section == "data" and key in SOURCE_FIELDS) and earlier["recipe"][section].get(key) != value
     ]
     if earlier["recipe"]["seed"] != recipe["seed"]:
         differing.append("seed")

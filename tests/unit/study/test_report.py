@@ -284,7 +284,7 @@ def test_a_study_without_a_recommendation_has_no_report(study):
     folder = study(SPACE)
     record = folder.read()
     del record["recommendation"]
-    folder.study_json.write_text(json.dumps(record))
+    folder.record_json.write_text(json.dumps(record))
     with pytest.raises(RunError, match="has no recommendation yet"):
         write_report(folder)
     assert not folder.report.exists()
