@@ -10,12 +10,11 @@ default recipe, texts cut at 128 tokens, measured on the official test split.
 
 import argparse
 import statistics
-import tempfile
 from pathlib import Path
 from typing import Any
 
-import submillion
 import texts
+from once import train_and_test
 from record import append, lines, stands
 
 NAME = "few_rows"
@@ -51,19 +50,15 @@ def main() -> None:
 def run(data: str, size: int, seed: int) -> dict[str, Any]:
     """Train on a draw, recommend by cross-validation on it, measure on test, in points of 100."""
     train, test = texts.read(data)
-    with tempfile.TemporaryDirectory() as folder:
-        record = submillion.train(
-            train,
-            test=test,
-            output=f"{folder}/run",
-            seed=seed,
-            max_rows_per_class=size,
-            max_length=128,
-            min_rows_to_split=10**9,
-            cv=5,
-            quiet=True,
-        )
-        report = submillion.evaluate(f"{folder}/run", test)
+    record, report = train_and_test(
+        train,
+        test,
+        seed=seed,
+        max_rows_per_class=size,
+        max_length=128,
+        min_rows_to_split=10**9,
+        cv=5,
+    )
     crossed = record["cross_validation"]
     return {
         "test": {
@@ -129,6 +124,7 @@ def plot() -> None:
             for size, each in zip(measured, draws, strict=True):
                 axis.plot([size] * len(each), each, ".", color=line.get_color(), alpha=0.5)
         axis.set(title=TITLES[data], xscale="log", xlabel="rows a class, at most")
+        axis.set_xlim(sizes[0] / 1.3, sizes[-1] * 1.3)
         axis.set_xticks(sizes, [str(size) for size in sizes])
         axis.minorticks_off()
         axis.grid(alpha=0.3)
