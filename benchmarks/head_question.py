@@ -10,11 +10,10 @@ seeds; official test splits. And rank allocation: EVA's redistribution beside th
 
 import argparse
 import statistics
-import tempfile
 from typing import Any
 
-import submillion
 import texts
+from once import train_and_test
 from record import append, lines, stands
 
 NAME = "head_question"
@@ -49,20 +48,9 @@ def run(data: str, way: str, seed: int) -> dict[str, Any]:
     """Train and measure once; the rows are the same for every seed."""
     n_rows, fields = DATA[data]
     train, test = texts.read(data)
-    train = texts.fixed(train, n_rows)
-    with tempfile.TemporaryDirectory() as folder:
-        record = submillion.train(
-            train,
-            test=test,
-            output=f"{folder}/run",
-            seed=seed,
-            budget=BUDGET,
-            max_rank=None,
-            quiet=True,
-            **fields,
-            **WAYS[way],
-        )
-        report = submillion.evaluate(f"{folder}/run", test)
+    record, report = train_and_test(
+        texts.fixed(train, n_rows), test, seed=seed, budget=BUDGET, max_rank=None, **fields, **WAYS[way]
+    )
     return {
         "accuracy": report["accuracy"]["value"],
         "macro_f1": report["macro_f1"]["value"],

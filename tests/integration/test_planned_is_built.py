@@ -10,6 +10,7 @@ from peft import PeftModel
 from torch import nn
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, AutoModelForSequenceClassification
 
+from conftest import TINY
 from submillion.budget import FAMILIES, METHODS, Plan, make_plan, make_plans
 from submillion.errors import BudgetError
 from submillion.model.adapter import assert_planned, attach, freeze_unplanned, peft_config, quiet_peft
@@ -30,15 +31,7 @@ class Built(nn.Module):
 
 
 def tiny(model_type):
-    return CONFIG_MAPPING[model_type](
-        vocab_size=50,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=40,
-        num_labels=N_LABELS,
-    )
+    return CONFIG_MAPPING[model_type](**TINY, num_labels=N_LABELS)
 
 
 def stock(config, pooling):

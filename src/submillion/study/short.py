@@ -137,25 +137,17 @@ def train_short(
         kept: dict[str, Any] = read_json(folder / "result.json")
         if kept["candidate"] == candidate.number:
             return kept
-    plan = ground.plan(candidate)
-    if ground.prepared.validation is None:
+    validation = ground.prepared.validation
+    if validation is None:
         raise ValueError("need validation rows")
     rows = ground.rows(stage.share)
-    training = candidate.recipe.training.model_copy(
-        update={
-            "num_train_epochs": stage.num_train_epochs or candidate.recipe.training.num_train_epochs,
-            "early_stopping_patience": None,
-        }
+    prepared = ground.prepared.replanned(
+        _recipe_of(candidate, stage, repeat), ground.plan(candidate), len(rows)
     )
-    recipe = candidate.recipe.model_copy(
-        update={"training": training, "seed": candidate.recipe.seed + repeat}
-    )
-    prepared = ground.prepared.replanned(recipe, plan, len(rows))
-    recipe = prepared.recipe
-    all_rows, validation = prepared.train, ground.prepared.validation
+    recipe, plan, all_rows = prepared.recipe, prepared.plan, prepared.train
     train = Labelled([all_rows.input_ids[row] for row in rows], all_rows.labels[rows])
     run = RunFolder(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    run.make()
     model = prepared.build()
     if recipe.model.head_init == "probe":
         ground.start(model, recipe, rows)
@@ -163,27 +155,26 @@ def train_short(
     trainer = make_trainer(
         model, plan, recipe, train, validation, run.checkpoints, quiet, history=run.history
     )
-    best = _Best(trainer.evaluate_scores, recipe.training.metric_for_best_model, tell)
-    trainer.evaluate_scores = best
-    result: dict[str, Any] = {}
+    best = trainer.evaluate_scores = _Best(
+        trainer.evaluate_scores, recipe.training.metric_for_best_model, tell
+    )
+    result: dict[str, Any]
     try:
         fit_adapter(trainer, resume=True)
     except RunError as error:
         result = {"accuracy": None, "failed": str(error)}
-    training_seconds = trainer.seconds
+    else:
+        # One that was resumed may have had its best epoch before.
+        scores = best.scores if trainer.earlier_seconds == 0 else None
+        scores = scores or score(model, validation.input_ids, recipe.training.per_device_eval_batch_size)
+        right = scores.predictions == validation.labels
+        result = {"accuracy": float(right.mean()), "right": np.packbits(right).tobytes().hex()}
+        _keep_predictions(folder, scores)
     curve = [
         {"epoch": line["epoch"], "accuracy": line["eval_accuracy"]}
         for line in read_history(run.history)
         if "eval_accuracy" in line
     ]
-    if not result:
-        best_scores = (
-            best.scores if trainer.earlier_seconds == 0 else None
-        )  # a resumed one may have had it before
-        scores = best_scores or score(model, validation.input_ids, recipe.training.per_device_eval_batch_size)
-        right = scores.predictions == validation.labels
-        result = {"accuracy": float(right.mean()), "right": np.packbits(right).tobytes().hex()}
-        _keep_predictions(folder, scores)
     epochs = float(recipe.training.num_train_epochs or 0)
     n_scored = len(validation.input_ids) * max(1, len(curve))
     result |= {
@@ -193,7 +184,7 @@ def train_short(
         "train_rows": len(rows),
         "rows_seen": round(epochs * len(rows) + SCORED_ROW * n_scored),
         "seconds": {
-            "training": round(training_seconds, 2),
+            "training": round(trainer.seconds, 2),
             "total": round(time.monotonic() - started + trainer.earlier_seconds, 2),
         },
         "curve": curve,
@@ -201,6 +192,18 @@ def train_short(
     write_json(folder / "result.json", result)
     shutil.rmtree(run.checkpoints, ignore_errors=True)
     return result
+
+
+def _recipe_of(candidate: Candidate, stage: StageConfig, repeat: int) -> Recipe:
+    """Return what a candidate is trained by in a stage: for the stage's epochs, none left out."""
+    recipe = candidate.recipe
+    training = recipe.training.model_copy(
+        update={
+            "num_train_epochs": stage.num_train_epochs or recipe.training.num_train_epochs,
+            "early_stopping_patience": None,
+        }
+    )
+    return recipe.model_copy(update={"training": training, "seed": recipe.seed + repeat})
 
 
 def right_rows(result: dict[str, Any], n_rows: int) -> np.ndarray:

@@ -4,18 +4,12 @@ import numpy as np
 import pytest
 from transformers import BertConfig
 
+from conftest import TINY
 from submillion.budget import make_plan
 from submillion.budget.allocation import adapted_shapes, round_ranks, with_ranks
 from submillion.errors import BudgetError, ConfigError
 
-CONFIG = BertConfig(
-    vocab_size=50,
-    hidden_size=32,
-    num_hidden_layers=3,
-    num_attention_heads=2,
-    intermediate_size=64,
-    max_position_embeddings=40,
-)
+CONFIG = BertConfig(**TINY | {"num_hidden_layers": 3})
 QUERY = "encoder.layer.0.attention.self.query"
 WIDE = "encoder.layer.1.intermediate.dense"
 

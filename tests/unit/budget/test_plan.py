@@ -10,6 +10,7 @@ import pytest
 import transformers
 from transformers import BertConfig, DistilBertConfig, RobertaConfig
 
+from conftest import TINY
 from submillion.budget import Plan, make_plan, make_plans
 from submillion.errors import BudgetError, ConfigError
 
@@ -17,15 +18,6 @@ SHARED = Path(__file__).parents[4] / "shared" / "roberta-base"
 needs_roberta = pytest.mark.skipif(
     not SHARED.is_dir(), reason=f"{SHARED} is missing: it holds roberta-base's config"
 )
-
-TINY = {
-    "vocab_size": 50,
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 64,
-    "max_position_embeddings": 40,
-}
 
 
 def message_of(error, *args, **kwargs):
