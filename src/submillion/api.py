@@ -257,6 +257,10 @@ def search(
 
     named = _named(train, validation, test)
     asked = load_search_recipe(recipe, **fields, **named)
+    if seeds is not None and asked.table is not None:
+        raise ConfigError(
+            f"seeds={seeds} has no effect on {recipe}, whose table is trained once a row: leave it out"
+        )
     if seeds is not None:
         asked = asked.model_copy(update={"search": asked.search.model_copy(update={"repeats": seeds})})
     sources = _sources(asked, train, validation, test)

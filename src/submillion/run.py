@@ -132,6 +132,16 @@ class RecordFolder:
         write_json(self.record_json, record)
         return record
 
+    @contextmanager
+    def failure_noted(self) -> Iterator[None]:
+        """Set status `failed` and the reason where the block raises an error, unless another process has finished."""
+        try:
+            yield
+        except Exception as error:
+            if self.read()["status"] != "finished":
+                self.update(status="failed", error=f"{type(error).__name__}: {error}")
+            raise
+
     def check_empty(self, *left_over: str) -> None:
         """Refuse what is no folder, or holds more than a record half written or what begins with ``left_over``.
 
@@ -178,6 +188,10 @@ class RunFolder(RecordFolder):
         """Return where the scored rows of a split are kept."""
         return self.path / f"{split}.parquet"
 
+    def look(self, split: str) -> Path:
+        """Return where it is kept how a split's rows look to the frozen encoder and the baselines."""
+        return self.path / "reference" / f"{split}.safetensors"
+
     def read_finished(self) -> dict[str, Any]:
         """Return `run.json` of a run that came to its end.
 
@@ -217,15 +231,6 @@ class RunFolder(RecordFolder):
         self.check_free()
         self.make()
         self.update(status="running", **record)
-
-    @contextmanager
-    def failure_noted(self) -> Iterator[None]:
-        """Set status `failed` and the reason where the block raises an error."""
-        try:
-            yield
-        except Exception as error:
-            self.update(status="failed", error=f"{type(error).__name__}: {error}")
-            raise
 
     def finish(self, keep_checkpoints: bool) -> dict[str, Any]:
         """Set status `finished`, then remove what was only needed to resume."""

@@ -4,13 +4,15 @@ import contextlib
 import io
 import json
 
+import numpy as np
+import optuna
 import pytest
 from filelock import FileLock
 
 import submillion
 from conftest import learnable_rows, write_csv
 from submillion.cli.main import main
-from submillion.errors import ConfigError, RunError, SubmillionError
+from submillion.errors import ConfigError, DataError, RunError, SubmillionError
 from submillion.study import search as search_module
 from submillion.study import short
 
@@ -82,6 +84,11 @@ def test_the_study_holds_all_that_was_done(found):
         record["candidates"][training["candidate"]]["varied"]["learning_rate"] for training in failed
     } == {1e30}
     assert all("diverged" in training["failed"] for training in failed)
+    assert {(training["epochs"], training["epochs_seen"]) for training in failed} == {(3.0, 1.0)}
+    n_validation = record["data"]["splits"]["validation"]["n_rows"]
+    assert {training["rows_seen"] for training in failed} == {
+        round(training["train_rows"] + n_validation / 3) for training in failed
+    }
     recommended = record["recommendation"]
     assert {row["number"] for row in recommended["ranking"]} == {
         candidate["number"]
@@ -96,6 +103,7 @@ def test_the_study_holds_all_that_was_done(found):
     cost = record["costs"]
     n_train = record["data"]["splits"]["train"]["n_rows"]
     assert cost["rows_seen"] == sum(training["rows_seen"] for training in trained) + round(n_train / 3)
+    assert cost["epochs"] == sum(training["epochs_seen"] for training in trained)
     assert cost["seconds"]["total"] > cost["seconds"]["training"] > 0
     assert f"{cost['rows_seen']:,} rows seen" in out
     assert f"recommended: {recommended['reason'][:40]}" in " ".join(out.split())
@@ -128,6 +136,118 @@ def test_allocated_ranks_are_searched_beside_uniform_ones(found):
         if training["stage"] == 1
     }
     assert {rank for _, rank in of} == {1, 3, "allocate"}
+
+
+def test_the_dashboard_is_shown_what_a_trial_varies(found):
+    folder, *_ = found
+    record = json.loads((folder / "study.json").read_text())
+    study = optuna.load_study(study_name="study", storage=f"sqlite:///{folder / 'study.db'}")
+    of_stage_1 = [trial.user_attrs for trial in study.trials if trial.user_attrs["job"][0] == 0]
+    assert len(of_stage_1) == 12
+    for found_there in of_stage_1:
+        varied = record["candidates"][found_there["candidate"]]["varied"]
+        assert {name: found_there[name] for name in varied} == varied
+
+
+def made_up(**accuracies):
+    """Return what stands in for a short training: accuracies by learning rate, a list with one for each seed."""
+
+    def train(ground, candidate, _stage, repeat, _folder, _tell):
+        accuracy = accuracies[f"lr_{candidate.number}"][repeat]
+        n_rows = len(ground.prepared.splits.validation)
+        right = np.arange(n_rows) < round((accuracy or 0) * n_rows)
+        costs = {"epochs": 1.0, "epochs_seen": 1.0, "train_rows": 10, "rows_seen": 10}
+        came_to = (
+            {"failed": "it diverged"} if accuracy is None else {"right": np.packbits(right).tobytes().hex()}
+        )
+        return came_to | costs | {
+            "accuracy": accuracy,
+            "candidate": candidate.number,
+            "trainable_parameters": 10 + candidate.number,
+            "seconds": {"training": 1.0, "total": 1.0},
+            "curve": [],
+        }  # fmt: skip
+
+    return train
+
+
+@pytest.fixture
+def two(files, tmp_path, monkeypatch):
+    """Return a function that searches between two learning rates, whose short trainings are made up."""
+
+    def go(first, second, *, rates=(1e-2, 2e-2), resume=False, **changes):
+        monkeypatch.setattr(search_module, "train_short", made_up(lr_0=first, lr_1=second))
+        (tmp_path / "two.yaml").write_text(
+            f"space: {{learning_rate: {list(rates)}}}\nbudget: {{target_modules: qv, rank: 1}}\n"
+            f"search: {{repeats: {len(first)}}}\nfinal: {{num_train_epochs: 1}}"
+        )
+        given = {name.replace("-", "_"): value for name, value in files.items()}
+        given |= {"recipe": tmp_path / "two.yaml", "output": tmp_path / "study", "quiet": True}
+        return submillion.search(**given | changes, resume=resume)
+
+    return go
+
+
+def status(folder):
+    record = json.loads((folder / "study.json").read_text())
+    return record["status"], record["error"]
+
+
+def test_a_candidate_of_which_a_seed_failed_is_not_recommended(two):
+    record = two([0.9, None], [0.6, 0.6])
+    assert [line["number"] for line in record["recommendation"]["ranking"]] == [1]
+    assert record["error"] is None
+    assert record["notes"] == []
+
+
+def test_a_study_of_which_all_candidates_fail_has_failed(two, tmp_path):
+    for resume in (False, True):
+        with pytest.raises(RunError, match="no candidate could be trained: it diverged"):
+            two([None], [None], resume=resume)
+        assert status(tmp_path / "study") == (
+            "failed",
+            "RunError: no candidate could be trained: it diverged",
+        )
+
+
+def test_a_final_run_that_diverges_says_what_to_do(two, tmp_path, monkeypatch):
+    said = (
+        "the final run of the recommended candidate 0 (learning_rate 1e+30) diverged, and would again: lower the "
+        "learning_rate, which is 1e+30, and search anew into another --output"
+    )
+    for resume in (False, True):
+        with pytest.raises(RunError) as error:
+            two([0.9], [0.6], rates=(1e30, 2e30), resume=resume)
+        assert str(error.value) == said
+        assert status(tmp_path / "study") == ("failed", f"RunError: {said}")
+        monkeypatch.setattr(search_module, "train_once", None)  # it is not trained again to say so again
+
+
+def test_a_label_of_test_that_train_does_not_know_can_be_mended(two, tmp_path):
+    rows = learnable_rows(60, seed=1)
+    test = write_csv(tmp_path / "test.csv", [(rows[0][0], "nonsense"), *rows[1:]])
+    with pytest.raises(DataError, match=r"nonsense.* are kept: once that is mended, go on by --resume"):
+        two([0.9], [0.6], test=test)
+    assert status(tmp_path / "study")[0] == "failed"
+    write_csv(tmp_path / "test.csv", rows)
+    record = two([0.9], [0.6], test=test, resume=True)
+    assert record["status"] == "finished"
+    assert len(record["test"]["reads"]) == 1
+
+
+def test_fewer_candidates_than_asked_are_noted(two, tmp_path):
+    recipe = tmp_path / "few.yaml"
+    recipe.write_text("space: {rank: [1, 2]}\nsearch: {candidates: 5}\nfinal: {num_train_epochs: 1}")
+    record = two([0.9], [0.6], recipe=recipe, output=tmp_path / "few")
+    note = "search.candidates=5: 2 are left, for 3 drawn ones equal an earlier one"
+    assert record["notes"] == [note]
+    assert note in (tmp_path / "few" / "report.html").read_text()
+
+
+def test_seeds_are_refused_with_a_table(files, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        search(files | {"recipe": "paper-table1"}, tmp_path / "table", "--seeds", "2")
+    assert "error: seeds=2 has no effect on paper-table1, whose table is trained" in capsys.readouterr().err
 
 
 def test_a_finished_study_is_not_begun_again(found, files):

@@ -9,6 +9,7 @@ from typing import Any
 
 from submillion.budget.plan import ALLOCATE, Plan, make_plan
 from submillion.errors import BudgetError, ConfigError
+from submillion.model.device import choose_numerics
 from submillion.recipe import Recipe, load_recipe
 from submillion.study.recipe import FILL, Range, SearchRecipe
 
@@ -121,10 +122,12 @@ def _planned(base: Recipe, varied: Mapping[str, Any], encoder: str, n_labels: in
     if fields.get("rank") == FILL:
         fields |= {"rank": None, "max_rank": None}
     recipe = load_recipe(base, **fields)
+    training, plan = recipe.training, None
     try:
         plan = make_plan(encoder, n_labels, **recipe.budget.model_dump(), must_fit=False)
+        choose_numerics(training.numerics, recipe.model.base_dropout, plan.model_type, fp16=training.fp16)
     except (BudgetError, ConfigError) as error:
-        return Candidate(0, varied, recipe, None, " ".join(str(error).split()))
+        return Candidate(0, varied, recipe, plan, " ".join(str(error).split()))
     return Candidate(0, varied, recipe, plan, "" if plan.within_budget else plan.warnings[0])
 
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from rich.console import Console
 
 from submillion.errors import RunError
 from submillion.run import RecordFolder, RunFolder
-from submillion.study.jobs import Job
+from submillion.study.jobs import Job, Jobs, check_shared
 
 
 class StudyFolder(RecordFolder):
@@ -28,21 +30,42 @@ class StudyFolder(RecordFolder):
         """Where the trainings are kept unless another storage is named."""
         return f"sqlite:///{self.storage.absolute()}"
 
+    @property
+    def name(self) -> str:
+        """What the study is called in a storage: the folder's last part, also of ``.``."""
+        return self.path.resolve().name
+
+    def open_jobs(self, storage: str | None, console: Console) -> Jobs:
+        """Open the trainings: in the storage named, which others may share, else in a file of the folder.
+
+        Raises:
+            ConfigError: If the storage cannot be opened.
+        """
+        return Jobs(
+            storage or self.url,
+            self.name,
+            is_shared=storage is not None,
+            note=partial(console.print, "note:", highlight=False, soft_wrap=True, markup=False),
+        )
+
     def run(self, job: Job) -> Path:
         """Return where a short training lies."""
         return self.runs / f"stage{job.stage + 1}-{job.place:03d}-seed{job.repeat + 1}"
 
-    def check(self, resume: bool, is_joined: bool) -> None:
-        """Refuse a folder that holds something else, or a study that is finished or not to be resumed.
+    def check(self, resume: bool, storage: str | None) -> None:
+        """Refuse a folder that holds something else, a study that is finished or not to be resumed, or a wrong storage.
 
         Raises:
-            RunError: See above.
+            RunError: About the folder.
+            ConfigError: About the storage.
         """
+        if storage is not None:
+            check_shared(storage)
         if self.exists:
             status = self.read()["status"]
             if status == "finished":
                 raise RunError(f"{self.path} is a finished study: choose another --output")
-            if not (resume or is_joined):
+            if not resume and storage is None:
                 raise RunError(
                     f"{self.path} already holds a study (status: {status}): go on with it by --resume, or choose another "
                     "--output"

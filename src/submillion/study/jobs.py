@@ -11,7 +11,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,12 @@ Tell = Callable[[int, float], None]
 Do = Callable[[Job, Results, Tell], dict[str, Any]]
 """Train a job, given the results so far and where an epoch's accuracy is told; returns its result."""
 
+Describe = Callable[[Job, Results], Mapping[str, Any]]
+"""Return what a job is made of, given the results so far, for `optuna-dashboard` to show beside it."""
+
+_BEATS_MISSED = 3
+"""So many heartbeats that fail one after another are noted."""
+
 
 class Jobs:
     """The trainings of one study, in a storage that several processes may share.
@@ -64,14 +70,15 @@ class Jobs:
         url: An SQLAlchemy URL.
         name: The study's name in that storage.
         is_shared: Whether other processes may work on it; if not, whatever is running there has died.
+        note: Told in one line what the user should know.
 
     Raises:
         ConfigError: If the storage cannot be opened.
     """
 
-    def __init__(self, url: str, name: str, *, is_shared: bool):
+    def __init__(self, url: str, name: str, *, is_shared: bool, note: Callable[[str], None] = print):
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.name, self.is_shared = name, is_shared
+        self.name, self.is_shared, self.note = name, is_shared, note
         try:
             self.storage = _open(url)
         except (SQLAlchemyError, ImportError, ValueError) as error:
@@ -116,7 +123,7 @@ class Jobs:
         if found is None:
             if self.study.get_trials(deepcopy=False):
                 raise RunError(
-                    f"the storage holds another study named {self.name!r}: choose another --output"
+                    f"the storage holds another study named {self.name!r}: choose an --output of another name"
                 )
             return
         wanted = json.loads(json.dumps(definition))  # as the storage gives it back
@@ -124,7 +131,7 @@ class Jobs:
             differing = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
             raise RunError(
                 f"the study {self.name!r} was begun with another {', '.join(differing)}: join or resume it with the same, or "
-                "choose another --output"
+                "choose an --output of another name"
             )
 
     def close(self) -> None:
@@ -163,12 +170,13 @@ class Jobs:
             if _RESULT in trial.user_attrs
         }
 
-    def work(self, jobs: Iterable[Job], do: Do) -> Results:
+    def work(self, jobs: Iterable[Job], do: Do, describe: Describe = lambda _job, _results: {}) -> Results:
         """Do jobs, a stage only once the one before is finished, until every one has a result; return the results.
 
         Args:
             jobs: All of them.
             do: Trains one. Where it returns no ``accuracy``, the training has failed for good.
+            describe: Whatever it returns of a job becomes user attributes of its trial.
         """
         wanted = set(jobs)
         while True:
@@ -188,7 +196,7 @@ class Jobs:
             elif taken[0] in results:  # given out twice: by this process and by a heartbeat that came late
                 self.study.tell(taken[1].number, state=TrialState.FAIL)
             else:
-                self._do(*taken, do, results)
+                self._do(*taken, do, results, describe(taken[0], results))
 
     def _waiting(self) -> list[tuple[Job, FrozenTrial]]:
         trials = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
@@ -210,18 +218,42 @@ class Jobs:
         except optuna.exceptions.UpdateFinishedTrialError:
             return False
 
-    def _do(self, job: Job, trial: FrozenTrial, do: Do, results: Results) -> None:
+    def _do(
+        self, job: Job, trial: FrozenTrial, do: Do, results: Results, described: Mapping[str, Any]
+    ) -> None:
+        """Do a job and write down its result; one that was given out again meanwhile is dropped."""
         trial_id = self._id(trial)
 
         def tell(epoch: int, accuracy: float) -> None:
             self.storage.set_trial_intermediate_value(trial_id, epoch, accuracy)
 
-        with self._heartbeat(trial_id):
-            result = do(job, results, tell)
-            self.storage.set_trial_user_attr(trial_id, _RESULT, result)
-            accuracy = result.get("accuracy")
-            state = TrialState.FAIL if accuracy is None else TrialState.COMPLETE
-            self.study.tell(trial.number, accuracy, state=state)
+        try:
+            with self._heartbeat(trial_id):
+                for name, value in described.items():
+                    self.storage.set_trial_user_attr(trial_id, name, value)
+                result = do(job, results, tell)
+                self.storage.set_trial_user_attr(trial_id, _RESULT, result)
+                accuracy = result.get("accuracy")
+                if accuracy is None:
+                    self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
+                else:
+                    self.storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [accuracy])
+        except optuna.exceptions.UpdateFinishedTrialError:
+            self.note(
+                f"stage {job.stage + 1}, place {job.place + 1}: this process showed no heartbeat for {GRACE_S} s and its job "
+                "was given to another; its own result is dropped"
+            )
+        except BaseException:
+            self._give_back(trial_id)
+            raise
+
+    def _give_back(self, trial_id: int) -> None:
+        """Let the job of a training that was broken off be taken up at once, not only once its heartbeat is missed."""
+        with suppress(SQLAlchemyError, optuna.exceptions.OptunaError), _without_experimental_warnings():
+            self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
+            trial = self.storage.get_trial(trial_id)
+            if _RESULT not in trial.user_attrs:
+                RetryHeartbeatStaleTrialCallback()(self.study, trial)
 
     @contextmanager
     def _heartbeat(self, trial_id: int) -> Iterator[None]:
@@ -229,8 +261,19 @@ class Jobs:
         interval = self.storage.get_heartbeat_interval() or HEARTBEAT_S
 
         def beat() -> None:
+            n_missed = 0
             while not stopped.wait(interval):
-                self.storage.record_heartbeat(trial_id)
+                try:
+                    self.storage.record_heartbeat(trial_id)
+                    n_missed = 0
+                except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+                    n_missed += 1
+                    if n_missed == _BEATS_MISSED:
+                        reason = " ".join(str(error.__cause__ or error).split())[:200]
+                        self.note(
+                            f"the storage has missed {n_missed} heartbeats ({reason}): tried again, but after {GRACE_S} s "
+                            "another process may take up this job"
+                        )
 
         self.storage.record_heartbeat(trial_id)
         thread = threading.Thread(target=beat, daemon=True)
@@ -240,6 +283,22 @@ class Jobs:
         finally:
             stopped.set()
             thread.join()
+
+
+def check_shared(url: str) -> None:
+    """Refuse a storage that several processes cannot share.
+
+    Raises:
+        ConfigError: If it is nothing, or SQLite, in which two processes may be given one job.
+    """
+    if not url.strip() or url.strip().lower().startswith("sqlite"):
+        what = (
+            "is a file, in which two processes may be given one job" if url.strip() else "names no database"
+        )
+        raise ConfigError(
+            f"storage={url!r} {what}: leave it out to keep the study in a file of its folder, or for several processes name a "
+            "PostgreSQL, such as postgresql+psycopg://user@host/database"
+        )
 
 
 def _open(url: str, tries: int = 5) -> RDBStorage:

@@ -1,11 +1,11 @@
 """A search's recipe: an ordinary one, and what may vary, how many are tried, and for how long."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from submillion.errors import ConfigError
 from submillion.recipe import (
@@ -15,6 +15,7 @@ from submillion.recipe import (
     checked_recipe,
     field_sections,
     lay_over,
+    load_recipe,
     read_tree,
 )
 
@@ -29,7 +30,18 @@ FILL = "fill"
 """A rank: the largest that the budget allows."""
 
 
-class Range(Section):
+class SearchSection(Section):
+    """A section of a search, in which yes and no are not taken for 1 and 0."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_booleans(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError("input should be a number, not yes or no")
+        return value
+
+
+class Range(SearchSection):
     """Numbers from ``low`` to ``high``, both possible, evenly or evenly by their logarithm."""
 
     low: float
@@ -45,7 +57,7 @@ class Range(Section):
         return self
 
 
-class SearchConfig(Section):
+class SearchConfig(SearchSection):
     """How many candidates there are, and how they are told apart."""
 
     candidates: Annotated[int, Field(ge=1)] | Literal["grid"] = Field(
@@ -62,7 +74,7 @@ class SearchConfig(Section):
     )
 
 
-class StageConfig(Section):
+class StageConfig(SearchSection):
     """One round of short trainings, and how many go on from it."""
 
     num_train_epochs: float | None = Field(
@@ -74,7 +86,7 @@ class StageConfig(Section):
     )
 
 
-class FinalConfig(Section):
+class FinalConfig(SearchSection):
     """The training in full of the candidate that the study recommends."""
 
     num_train_epochs: float | None = Field(
@@ -85,7 +97,7 @@ class FinalConfig(Section):
     )
 
 
-class TableRow(Section):
+class TableRow(SearchSection):
     """A row of a published table."""
 
     recipe: str = Field(description="What it is trained by: a recipe that comes with the package.")
@@ -93,7 +105,7 @@ class TableRow(Section):
     published_parameters: int = Field(gt=0, description="The trainable parameters that were published.")
 
 
-class TableConfig(Section):
+class TableConfig(SearchSection):
     """A published table, to be trained again; in place of a space."""
 
     train_rows: tuple[int, int] = Field(
@@ -139,7 +151,8 @@ def halving(n_candidates: int, factor: int, first_share: float, epochs: float) -
 
     Each stage keeps one candidate of ``factor`` and gives it ``factor`` times the rows: a larger share for one epoch,
     and once that is all of them, more epochs, never beyond ``epochs``. The rule is the synchronous one: what is kept
-    does not depend on which of several workers is done first.
+    does not depend on which of several workers is done first. With so few candidates that nothing is left to halve, the
+    one stage trains them all on all rows for ``epochs``.
 
     Args:
         n_candidates: Candidates of the first stage; at least 1.
@@ -149,7 +162,11 @@ def halving(n_candidates: int, factor: int, first_share: float, epochs: float) -
 
     >>> [(stage.share, stage.num_train_epochs, stage.keep) for stage in halving(24, 4, 0.1, 3)]
     [(0.1, 1.0, 6), (0.4, 1.0, 2), (1.0, 1.6, 1)]
+    >>> [(stage.share, stage.num_train_epochs, stage.keep) for stage in halving(4, 4, 0.1, 3)]
+    [(1.0, 3.0, 1)]
     """
+    if n_candidates <= factor:
+        return (StageConfig(num_train_epochs=epochs),)
     sizes = [n_candidates]
     while sizes[-1] > factor:
         sizes.append(math.ceil(sizes[-1] / factor))
@@ -168,17 +185,23 @@ def load_search_recipe(source: str | Path, **overrides: Any) -> SearchRecipe:
         overrides: Fields of the ordinary sections, or ``seed``.
 
     Raises:
-        ConfigError: If a key is unknown or a value is not allowed, or a field stands in the space that cannot vary.
+        ConfigError: If a key is unknown or a value is not allowed, or a field stands in the space that cannot vary or is
+            among the overrides.
     """
     tree = read_tree(source)
     lay_over(tree, overrides)
     recipe = checked_recipe(tree, str(source), SearchRecipe)
-    check_space(recipe, str(source))
+    check_space(recipe, str(source), {"rank" if name == "r" else name for name in overrides})
     return recipe
 
 
-def check_space(recipe: SearchRecipe, where: str) -> None:
-    """Refuse a space that holds nothing, or what cannot vary.
+def check_space(recipe: SearchRecipe, where: str, given: Collection[str] = ()) -> None:
+    """Refuse a space that holds nothing, or what cannot vary, and stages that say what is not done.
+
+    Args:
+        recipe: To be checked.
+        where: What messages call its source.
+        given: Fields that were laid over it, as flags are.
 
     Raises:
         ConfigError: Every problem in one message.
@@ -201,14 +224,51 @@ def check_space(recipe: SearchRecipe, where: str) -> None:
             )
         elif not isinstance(choices, Range) and not choices:
             problems.append(f"[space] {name} has no value: list at least one")
+        else:
+            problems += _value_problems(name, choices)
+        if name in given:
+            problems.append(f"{name} is given, and [space] says what it may be: leave one of the two out")
+    problems += _stage_problems(recipe)
+    if problems:
+        raise ConfigError("\n".join(f"{where}: {problem}" for problem in problems))
+
+
+def _value_problems(name: str, choices: Range | tuple[Any, ...]) -> Iterator[str]:
+    """Say which values of a field of the space are not allowed, whatever stands beside them."""
+    values = (choices.low, choices.high) if isinstance(choices, Range) else choices
+    for value in values:
+        if isinstance(value, bool):
+            yield f"[space] {name}={value}: no field that varies is a yes or no"
+        elif (name, value) != ("rank", FILL):
+            yield from _refusals(name, value)
+    if isinstance(choices, Range) and any(_refusals(name, math.nextafter(choices.low, choices.high))):
+        yield f"[space] {name} is a range, which a field of whole numbers or words cannot be: list its values"
+
+
+def _refusals(name: str, value: Any) -> list[str]:
+    """Return what the field's own section says against a value, in the name of the space."""
+    try:
+        load_recipe(**{name: value})
+    except ConfigError as error:
+        section = f"arguments: [{field_sections()[name]}] "
+        return [f"[space] {line.removeprefix(section)}" for line in str(error).splitlines()]
+    return []
+
+
+def _stage_problems(recipe: SearchRecipe) -> Iterator[str]:
     stages_leave_epochs = recipe.search.halving is None and any(
         stage.num_train_epochs is None for stage in recipe.stages
     )
     if "num_train_epochs" in recipe.space and not stages_leave_epochs:
-        problems.append(
+        yield (
             "[space] num_train_epochs has no effect, for the stages say how long: give a stage num_train_epochs: null"
         )
-    if recipe.search.halving is None and not recipe.stages:
-        problems.append("[stages] is empty: give at least one, such as - {num_train_epochs: 3}")
-    if problems:
-        raise ConfigError("\n".join(f"{where}: {problem}" for problem in problems))
+    if not recipe.stages:
+        yield "[stages] is empty: give at least one, such as - {num_train_epochs: 3}"
+    elif recipe.search.halving is not None:
+        most = recipe.stages[0].num_train_epochs
+        if most is None or recipe.stages != (StageConfig(num_train_epochs=most),):
+            yield (
+                f"[search] halving={recipe.search.halving} makes the stages itself: leave stages out, or give one with "
+                "num_train_epochs alone, the most epochs of a stage"
+            )

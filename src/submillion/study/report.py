@@ -134,8 +134,8 @@ class _Study:
 
     @property
     def notes(self) -> list[str]:
-        """What was noted about the rows."""
-        return [str(note) for note in self.record["data"].get("notes", [])]
+        """What was noted about the rows and the candidates."""
+        return [str(note) for note in (*self.record["data"].get("notes", ()), *self.record.get("notes", ()))]
 
     @cached_property
     def colours(self) -> dict[int, str]:

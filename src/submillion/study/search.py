@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from submillion.errors import ConfigError, RunError
+from submillion.errors import ConfigError, DataError, RunError
 from submillion.evaluation.whole import read_test_once, train_once
 from submillion.recipe import SOURCE_FIELDS
 from submillion.study.candidates import Candidate, draw_candidates
 from submillion.study.folder import StudyFolder, held
-from submillion.study.jobs import Job, Jobs, Results, Tell
+from submillion.study.jobs import Job, Results, Tell
 from submillion.study.recipe import SearchRecipe, StageConfig
 from submillion.study.recommend import Judged, Recommendation, recommend
 from submillion.study.report import write_report
@@ -59,6 +59,16 @@ class Study:
         }
         return len(poolings) * len(self.ground.prepared.splits.train)
 
+    @property
+    def notes(self) -> list[str]:
+        """What is to be known of the candidates as a whole."""
+        asked, n_found = self.recipe.search.candidates, len(self.candidates)
+        if asked == "grid" or n_found == asked:
+            return []
+        return [
+            f"search.candidates={asked}: {n_found} are left, for {asked - n_found} drawn ones equal an earlier one"
+        ]
+
     def _all_jobs(self) -> list[Job]:
         """Return every training that the study will hold, that in full last."""
         jobs, n_places = [], len(self.runnable)
@@ -83,6 +93,11 @@ class Study:
         )
         return self.candidates[before[job.place]["candidate"]] if job.place < len(before) else None
 
+    def describe(self, job: Job, results: Results) -> dict[str, Any]:
+        """Return a short training's candidate and what it varies."""
+        candidate = self.candidate(job, results) if job.stage < len(self.stages) else None
+        return {} if candidate is None else {"candidate": candidate.number, **candidate.varied}
+
     def do(self, job: Job, results: Results, tell: Tell) -> dict[str, Any]:
         """Train a job and return its result."""
         if job.stage == len(self.stages):
@@ -103,7 +118,7 @@ class Study:
             else result["failed"]
         )
         self.console.print(
-            f"stage {job.stage + 1}, candidate {candidate.number} ({candidate.name}): {came_to}; {result['epochs']:g} epochs "
+            f"stage {job.stage + 1}, candidate {candidate.number} ({candidate.name}): {came_to}; {_epochs_seen(result):g} epochs "
             f"of {result['train_rows']:,} rows, {result['seconds']['total']:.0f} s",
             highlight=False,
             soft_wrap=True,
@@ -111,16 +126,19 @@ class Study:
         )
 
     def recommendation(self, results: Results) -> Recommendation:
-        """Judge the candidates of the last short stage.
+        """Judge the candidates of the last short stage that came through it with every seed.
 
         Raises:
             RunError: If none of them could be trained.
         """
         n_rows = len(self.ground.prepared.splits.validation or ())
-        found: dict[int, list[Mapping[str, Any]]] = {}
+        tried: dict[int, list[Mapping[str, Any]]] = {}
         for job, result in sorted(results.items()):
-            if job.stage == len(self.stages) - 1 and result.get("accuracy") is not None:
-                found.setdefault(result["candidate"], []).append(result)
+            if job.stage == len(self.stages) - 1 and "candidate" in result:
+                tried.setdefault(result["candidate"], []).append(result)
+        found = {
+            number: runs for number, runs in tried.items() if all(run["accuracy"] is not None for run in runs)
+        }
         if not found:
             reasons = dict.fromkeys(
                 result["failed"] for result in results.values() if result.get("accuracy") is None
@@ -140,7 +158,11 @@ class Study:
         return recommend(judged, len(self.runnable), margin, self.recipe.seed)
 
     def train_in_full(self, results: Results) -> dict[str, Any]:
-        """Train the recommended candidate in full and, where there is a test split, read it once."""
+        """Train the recommended candidate in full and, where there is a test split, read it once.
+
+        Returns:
+            What it came to; ``accuracy`` is None where it diverged, and ``failed`` says what to do.
+        """
         recommended = self.recommendation(results)
         self.folder.update(recommendation=recommended.to_json())
         self.console.print(
@@ -149,7 +171,12 @@ class Study:
         folder = self.folder.best
         candidate = self.candidates[recommended.number]
         recipe = self.recipe.in_full(candidate.recipe, candidate.varied)
-        record = train_once(recipe, self.sources, folder, self.console)
+        try:
+            record = train_once(recipe, self.sources, folder, self.console)
+        except RunError as error:
+            if "diverged" not in str(error):
+                raise
+            return {"accuracy": None, "candidate": candidate.number, "failed": _diverged(candidate)}
         return {
             "accuracy": record["figures"]["validation"]["accuracy"]["value"],
             "candidate": recommended.number,
@@ -159,8 +186,30 @@ class Study:
                 "total": record["seconds"]["total"],
             },
             "folder": str(folder.path.absolute()),
-            "test": None if self.sources.test is None else read_test_once(folder, self.sources.test),
+            "test": None if self.sources.test is None else self._read_test(),
         }
+
+    def _read_test(self) -> dict[str, Any]:
+        """Read the test split once for the final run.
+
+        Raises:
+            DataError: If its labels, which nobody has looked at before, are not those of train.
+        """
+        try:
+            return read_test_once(self.folder.best, self.sources.test)
+        except DataError as error:
+            raise DataError(
+                f"{error}. The recommendation and the final run {self.folder.best.path} are kept: once that is mended, go on "
+                "by --resume, or measure the run on other rows by: submillion evaluate"
+            ) from None
+
+
+def _diverged(candidate: Candidate) -> str:
+    """Say what to do where the training in full of the recommended candidate diverged; the next one is no better known."""
+    return (
+        f"the final run of the recommended candidate {candidate.number} ({candidate.name}) diverged, and would again: lower "
+        f"the learning_rate, which is {candidate.recipe.training.learning_rate:g}, and search anew into another --output"
+    )
 
 
 def run_study(
@@ -187,7 +236,7 @@ def run_study(
         SubmillionError: Whatever a user can mend.
     """
     folder = StudyFolder(output)
-    folder.check(resume, is_joined=storage is not None)
+    folder.check(resume, storage)
     started = time.monotonic()
     with held(folder, is_shared=storage is not None):
         prepared = prepare(recipe.base, sources, console, for_many=True)
@@ -198,14 +247,15 @@ def run_study(
             )
         study = Study(recipe, sources, prepared, folder, console)
         _say_plan(study, console)
-        with closing(Jobs(storage or folder.url, folder.path.name, is_shared=storage is not None)) as jobs:
+        with closing(folder.open_jobs(storage, console)) as jobs:
             jobs.begin(study.jobs, _definition(study))
             folder.update(**_first_record(study, sources))
             preparing = time.monotonic() - started
-            results = jobs.work(study.jobs, study.do)
-        folder.update(**_last_record(study, results, preparing))
-        write_report(folder)
-        return folder.update(status="finished")
+            with folder.failure_noted():
+                results = jobs.work(study.jobs, study.do, study.describe)
+                folder.update(**_last_record(study, results, preparing))
+                write_report(folder)
+        return folder.update(status="finished", error=None)
 
 
 def _say_plan(study: Study, console: Console) -> None:
@@ -213,6 +263,8 @@ def _say_plan(study: Study, console: Console) -> None:
     n_refused = len(study.candidates) - len(study.runnable)
     refused = f", {n_refused} are refused (see study.json)" if n_refused else ""
     say(f"{len(study.candidates)} candidates: {len(study.runnable)} to train{refused}")
+    for note in study.notes:
+        say(f"  note: {note}")
     for candidate in study.candidates:
         if candidate.refused:
             say(
@@ -241,18 +293,26 @@ def _first_record(study: Study, sources: Sources) -> dict[str, Any]:
     splits = study.ground.prepared.splits
     return {
         "status": "running",
+        "error": None,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "recipe": study.recipe.model_dump(mode="json"),
         "encoder": study.ground.prepared.encoder,
         "data": {"sources": sources.described(), **splits.summary()},
         "candidates": [candidate.to_json() for candidate in study.candidates],
+        "notes": study.notes,
         "stages": [stage.model_dump(mode="json") for stage in study.stages],
     }
 
 
 def _last_record(study: Study, results: Results, preparing: float) -> dict[str, Any]:
-    """Return what `study.json` says once every training has a result."""
+    """Return what `study.json` says once every training has a result.
+
+    Raises:
+        RunError: If the training in full diverged.
+    """
     final = results[Job(len(study.stages), 0)]
+    if final["accuracy"] is None:
+        raise RunError(final["failed"])
     return {
         "recommendation": study.recommendation(results).to_json(),
         "trainings": [
@@ -281,7 +341,7 @@ def costs(
     training = sum(result["seconds"]["training"] for result in short)
     total = preparing + sum(result["seconds"]["total"] for result in short)
     return {
-        "epochs": sum(result["epochs"] for result in short),
+        "epochs": sum(_epochs_seen(result) for result in short),
         "rows_seen": sum(result["rows_seen"] for result in short) + round(SCORED_ROW * embedded_rows),
         "seconds": {
             "training": round(training, 1),
@@ -291,3 +351,8 @@ def costs(
         "share_not_training": round(1 - training / total, 4) if total else 0.0,
         "final_seconds": results[Job(len(stages), 0)]["seconds"],
     }
+
+
+def _epochs_seen(result: Mapping[str, Any]) -> float:
+    """Return the epochs that a short training came to; one kept by an earlier version has only those it was given."""
+    return float(result.get("epochs_seen", result["epochs"]))

@@ -130,7 +130,8 @@ def train_short(
         tell: Called with each epoch and its validation accuracy.
 
     Returns:
-        ``accuracy`` (None: it diverged, and ``failed`` says so), ``right`` (a bit a validation row), costs and curve.
+        ``accuracy`` (None: it diverged, and ``failed`` says so), ``right`` (a bit a validation row), costs (of one that
+        diverged up to there: ``epochs_seen`` of its ``epochs``) and curve.
     """
     started = time.monotonic()
     if (folder / "result.json").is_file():  # killed before the storage had it
@@ -175,14 +176,17 @@ def train_short(
         for line in read_history(run.history)
         if "eval_accuracy" in line
     ]
-    epochs = float(recipe.training.num_train_epochs or 0)
+    epochs = epochs_seen = float(recipe.training.num_train_epochs or 0)
+    if result["accuracy"] is None and trainer.state.epoch is not None:
+        epochs_seen = round(float(trainer.state.epoch), 4)
     n_scored = len(validation.input_ids) * max(1, len(curve))
     result |= {
         "candidate": candidate.number,
         "trainable_parameters": plan.trainable_parameters,
         "epochs": epochs,
+        "epochs_seen": epochs_seen,
         "train_rows": len(rows),
-        "rows_seen": round(epochs * len(rows) + SCORED_ROW * n_scored),
+        "rows_seen": round(epochs_seen * len(rows) + SCORED_ROW * n_scored),
         "seconds": {
             "training": round(trainer.seconds, 2),
             "total": round(time.monotonic() - started + trainer.earlier_seconds, 2),

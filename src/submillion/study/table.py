@@ -20,7 +20,7 @@ from submillion.evaluation.whole import read_test_once, train_once
 from submillion.recipe import SOURCE_FIELDS, Recipe, load_recipe
 from submillion.run import RunFolder
 from submillion.study.folder import StudyFolder, held
-from submillion.study.jobs import Job, Jobs, Results, Tell
+from submillion.study.jobs import Job, Results, Tell
 from submillion.study.recipe import TableConfig
 from submillion.training.prepare import Sources
 
@@ -62,25 +62,27 @@ def run_table(
             "a table is of test figures: name the test rows by --test, or data.test in the recipe"
         )
     folder = StudyFolder(output)
-    folder.check(resume, is_joined=storage is not None)
+    folder.check(resume, storage)
     with held(folder, is_shared=storage is not None):
         jobs = [Job(stage, place) for stage in (TRAINING, READING) for place in range(len(rows))]
         definition = {
             "rows": [row.model_dump(mode="json", exclude={"data": {*SOURCE_FIELDS}}) for row in rows]
         }
         do = partial(_do, table, rows, sources, folder, console)
-        with closing(Jobs(storage or folder.url, folder.path.name, is_shared=storage is not None)) as study:
+        with closing(folder.open_jobs(storage, console)) as study:
             study.begin(jobs, definition)
             folder.update(
                 status="running",
+                error=None,
                 created=datetime.now(UTC).isoformat(timespec="seconds"),
                 recipes=[row.model_dump(mode="json") for row in rows],
                 data={"sources": sources.described()},
             )
-            results = study.work(jobs, do)
+            with folder.failure_noted():
+                results = study.work(jobs, do)
         why_not = unpublished(table, rows, folder, results[Job(READING, 0)]["n"])
         return folder.update(
-            status="finished", table=_lines(table, results, why_not), published_left_out=why_not
+            status="finished", error=None, table=_lines(table, results, why_not), published_left_out=why_not
         )
 
 

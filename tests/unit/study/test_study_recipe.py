@@ -37,12 +37,30 @@ DRAWN = (
         ("space: {rank: [1]}\nsearch: {candidates: 0}", "input should be grid, or a whole number of at least 1"),
         ("space: {rank: [1]}\nfinal: {num_train_epochs: 0}", "[final] num_train_epochs=0: input should be greater than 0"),
         ("serch: {}", "a recipe has no section 'serch'; did you mean 'search'?"),
+        ("space: {learning_rate: [1.0e-3, -1]}", "[space] learning_rate=-1: input should be greater than 0"),
+        ("space: {rank: [0]}", "[space] rank=0: input should be a whole number of at least 1, or allocate"),
+        ("space: {lora_dropout: {low: 0, high: 1}}\nsearch: {candidates: 2}", "[space] lora_dropout=1.0: input should be less"),
+        ("space: {rank: {low: 1, high: 8}}\nsearch: {candidates: 2}", "[space] rank is a range, which a field of whole numbers"),
+        ("space: {rank: [true]}", "[space] rank=True: no field that varies is a yes or no"),
+        ("space: {rank: [1]}\nsearch: {repeats: true}", "[search] repeats=True: input should be a number, not yes or no"),
+        ("space: {rank: [1]}\nsearch: {halving: 2}\nstages: [{share: 0.5}]", "[search] halving=2 makes the stages itself: "),
+        ("space: {rank: [1]}\nsearch: {halving: 2}\nstages: []", "[stages] is empty"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said(tmp_path, text, message):
     with pytest.raises(ConfigError) as error:
         recipe(tmp_path, text)
     assert message in str(error.value)
+
+
+def test_a_flag_that_the_space_holds_is_refused(tmp_path):
+    path = tmp_path / "space.yaml"
+    path.write_text(GRID)
+    with pytest.raises(
+        ConfigError, match=r"rank is given, and \[space\] says what it may be: leave one of the two"
+    ):
+        load_search_recipe(path, r=4)
+    assert load_search_recipe(path, lora_alpha=4).budget.lora_alpha == 4
 
 
 def test_the_grid_is_planned_and_what_does_not_fit_is_listed(tmp_path, tiny_encoder):
@@ -60,6 +78,13 @@ def test_a_candidate_beyond_the_budget_is_never_started(tmp_path, tiny_encoder):
     assert small.plan is not None
     assert large.plan.trainable_parameters == 16 * small.plan.adapter_parameters + small.plan.head_parameters
     assert "4,096" in large.refused
+
+
+def test_a_combination_that_no_training_may_have_is_never_started(tmp_path, tiny_encoder):
+    text = "space: {base_dropout: [0.0, 0.1]}\ntraining: {numerics: fast}"
+    allowed, refused = draw_candidates(recipe(tmp_path, text), tiny_encoder("bert"), 3)
+    assert not allowed.refused
+    assert "numerics='fast' has no dropout inside the frozen encoder, and base_dropout=0.1" in refused.refused
 
 
 def test_every_candidate_refused_is_an_error(tmp_path, tiny_encoder):
@@ -92,4 +117,6 @@ def test_halving_costs_about_as_much_a_stage():
         for n, stage in zip((81, 27, 9, 3), stages, strict=True)
     ]
     assert max(costs) / min(costs) < 1.1
-    assert len(halving(1, 3, 0.1, 3)) == 1
+    for few in (1, 3):
+        [stage] = halving(few, 3, 0.1, 2)
+        assert (stage.share, stage.num_train_epochs) == (1, 2)
