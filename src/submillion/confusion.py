@@ -1,7 +1,9 @@
-"""Confusion matrices: counting them, their macro F1, and redrawing them class by class.
+"""Confusion matrices: counting them, the figures they give, and redrawing them class by class.
 
 Nothing here states an interval; `submillion.statistics` does, from what is redrawn here.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +65,38 @@ def macro_f1_of_counts(counts: FloatArray) -> FloatArray:
     return mean
 
 
+def balanced_accuracy_of_counts(counts: FloatArray) -> FloatArray:
+    """Return the mean recall over classes with true rows, for a stack of matrices `[..., k, k]`.
+
+    >>> balanced_accuracy_of_counts(np.array([[9.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 0.0]])).round(2).tolist()
+    0.7
+    """
+    true = counts.sum(axis=-1)
+    present = true > 0
+    recall = np.diagonal(counts, axis1=-2, axis2=-1) / np.where(present, true, 1.0)
+    mean: FloatArray = np.asarray(recall.sum(axis=-1) / present.sum(axis=-1))
+    return mean
+
+
+def matthews_of_counts(counts: FloatArray) -> FloatArray:
+    """Return Matthews' correlation for a stack of matrices `[..., k, k]`; 0 where all rows are, or are called, one class.
+
+    The form for many classes is Gorodkin's (2004), Computational Biology and Chemistry 28:367.
+
+    >>> matthews_of_counts(np.array([[[3.0, 1.0], [1.0, 3.0]], [[4.0, 0.0], [4.0, 0.0]]])).round(2).tolist()
+    [0.5, 0.0]
+    """
+    shares = counts / counts.sum(axis=(-2, -1), keepdims=True)
+    true, predicted = shares.sum(axis=-1), shares.sum(axis=-2)
+    right = np.diagonal(shares, axis1=-2, axis2=-1).sum(axis=-1)
+    spread = (1 - (true**2).sum(axis=-1)) * (1 - (predicted**2).sum(axis=-1))
+    together = right - (true * predicted).sum(axis=-1)
+    correlation: FloatArray = np.asarray(
+        np.where(spread > 1e-15, together / np.sqrt(np.maximum(spread, 1e-15)), 0.0)
+    )
+    return np.clip(correlation, -1.0, 1.0)
+
+
 def smoothed_rows(counts: FloatArray) -> FloatArray:
     """Return each class's prediction rates `[k, k]` after adding `PRIOR_ROWS` pseudo-rows to it.
 
@@ -87,12 +121,18 @@ def smoothed_rows(counts: FloatArray) -> FloatArray:
     return normalised
 
 
-def redraw_macro_f1(
-    true: IntArray, rows: FloatArray, n_resamples: int, seed: int, fixed_class_sizes: bool
+def redraw_figure(
+    figure: Callable[[FloatArray], FloatArray],
+    true: IntArray,
+    rows: FloatArray,
+    n_resamples: int,
+    seed: int,
+    fixed_class_sizes: bool,
 ) -> FloatArray:
-    """Return macro F1 of ``n_resamples`` redrawn matrices, in blocks of bounded memory.
+    """Return a figure of each of ``n_resamples`` redrawn matrices, in blocks of bounded memory.
 
     Args:
+        figure: Of a stack of matrices `[n, k, k]`, such as `macro_f1_of_counts`.
         true: True rows of each class `[k]`.
         rows: Prediction rates of each class `[k, k]`, rows summing to 1.
         n_resamples: Redrawn matrices.
@@ -111,5 +151,5 @@ def redraw_macro_f1(
             sizes = np.maximum(
                 drawn_sizes, true > 0
             )  # the figure speaks of the classes seen: none may vanish
-        drawn.append(macro_f1_of_counts(rng.multinomial(sizes, rows, size=size).astype(np.float64)))
+        drawn.append(figure(rng.multinomial(sizes, rows, size=size).astype(np.float64)))
     return np.concatenate(drawn)

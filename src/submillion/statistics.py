@@ -3,10 +3,11 @@
 No other module computes an interval or a p-value: whoever reports a figure takes it from here, with the
 phrase that says what it covers. Nothing here covers a new training seed, for nothing here has seen one.
 
-Coverage of each interval is simulated in ``tests/unit/test_statistics.py``: 93.5 to 96.5 % at nominal 95 %.
+Coverage of each interval is simulated, in ``tests/unit/test_statistics.py`` (93.5 to 96.5 % at nominal 95 %) and in
+``tests/unit/evaluation/test_intervals.py``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil, sqrt
 from statistics import NormalDist
@@ -15,7 +16,14 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from submillion.confusion import confusion_counts, macro_f1_of_counts, redraw_macro_f1, smoothed_rows
+from submillion.confusion import (
+    balanced_accuracy_of_counts,
+    confusion_counts,
+    macro_f1_of_counts,
+    matthews_of_counts,
+    redraw_figure,
+    smoothed_rows,
+)
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -115,8 +123,7 @@ def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
     '30.8 % (25.5 to 36.6)'
     """
     _check_level(level)
-    if n < 1 or not 0 <= successes <= n:
-        raise ValueError(f"successes={successes}, n={n}: need n >= 1 and 0 <= successes <= n")
+    _check_counts(successes, n)
     from scipy.stats import binomtest
 
     value = successes / n
@@ -162,28 +169,185 @@ def macro_f1_interval(
     >>> macro_f1_interval([0, 1] * 50, [0, 1] * 45 + [1, 1] * 5, 2, seed=0).percent()
     '95.0 % (88.7 to 97.9)'
     """
-    _check_level(level)
     counts = confusion_counts(labels, predictions, n_labels).astype(np.float64)
-    n = counts.sum()
-    value = float(macro_f1_of_counts(counts))
-    rows = smoothed_rows(counts)
-    smoothed = float(macro_f1_of_counts(rows * counts.sum(axis=1, keepdims=True)))
-    sizes = counts.sum(axis=1).astype(np.int64)
-    redrawn = redraw_macro_f1(sizes, rows, n_resamples, seed, fixed_class_sizes)
+    return _redrawn_interval(macro_f1_of_counts, counts, 0.0, seed, n_resamples, level, fixed_class_sizes)
 
+
+def balanced_accuracy_interval(
+    labels: npt.ArrayLike,
+    predictions: npt.ArrayLike,
+    n_labels: int,
+    seed: int,
+    n_resamples: int = 1000,
+    level: float = 0.95,
+) -> Interval:
+    """Return balanced accuracy, the mean recall over the classes with true rows, with an interval.
+
+    The interval is made as `macro_f1_interval`'s, and the arguments are its own.
+
+    >>> balanced_accuracy_interval([0, 1] * 50, [0, 1] * 45 + [1, 1] * 5, 2, seed=0).percent()
+    '95.0 % (89.0 to 97.8)'
+    """
+    counts = confusion_counts(labels, predictions, n_labels).astype(np.float64)
+    return _redrawn_interval(balanced_accuracy_of_counts, counts, 0.0, seed, n_resamples, level, False)
+
+
+def matthews_interval(
+    labels: npt.ArrayLike,
+    predictions: npt.ArrayLike,
+    n_labels: int,
+    seed: int,
+    n_resamples: int = 1000,
+    level: float = 0.95,
+) -> Interval:
+    """Return Matthews' correlation, -1 to 1, with an interval.
+
+    The interval is made as `macro_f1_interval`'s, on Fisher's z scale (the logit of ``(1 + value) / 2``), and the
+    arguments are its own.
+
+    >>> interval = matthews_interval([0, 1] * 50, [0, 1] * 45 + [1, 1] * 5, 2, seed=0)
+    >>> round(interval.value, 3), interval.low < interval.value < interval.high
+    (0.905, True)
+    """
+    counts = confusion_counts(labels, predictions, n_labels).astype(np.float64)
+    return _redrawn_interval(matthews_of_counts, counts, -1.0, seed, n_resamples, level, False)
+
+
+def _redrawn_interval(
+    figure: Callable[[FloatArray], FloatArray],
+    counts: FloatArray,
+    lowest: float,
+    seed: int,
+    n_resamples: int,
+    level: float,
+    fixed_class_sizes: bool,
+) -> Interval:
+    """Return a figure of a confusion matrix, from ``lowest`` to 1, with `macro_f1_interval`'s kind of interval."""
+    _check_level(level)
+    n = counts.sum()
+    value = float(figure(counts))
+    rows = smoothed_rows(counts)
+    smoothed = float(figure(rows * counts.sum(axis=1, keepdims=True)))
+    sizes = counts.sum(axis=1).astype(np.int64)
+    redrawn = redraw_figure(figure, sizes, rows, n_resamples, seed, fixed_class_sizes)
+
+    span = 1.0 - lowest
     inside = 0.5 / n  # the logit's ends lie at infinity: stay half a row inside
-    centre = float(np.clip(value - (redrawn.mean() - smoothed), inside, 1 - inside))
-    at = float(np.clip(smoothed, inside, 1 - inside))
-    spread = _z(level) * float(redrawn.std()) / (at * (1 - at))
+    centre, at = (
+        float(np.clip((point - lowest) / span, inside, 1 - inside))
+        for point in (value - (redrawn.mean() - smoothed), smoothed)
+    )
+    spread = _z(level) * float(redrawn.std()) / span / (at * (1 - at))
     logit = np.log(centre / (1 - centre))
-    low, high = (float(1 / (1 + np.exp(-(logit + side * spread)))) for side in (-1, 1))
+    low, high = (lowest + span * float(1 / (1 + np.exp(-(logit + side * spread)))) for side in (-1, 1))
     return Interval(
         value,
-        0.0 if value == 0 else min(low, value),
+        lowest if value == lowest else min(low, value),
         1.0 if value == 1 else max(high, value),
         _COVERS_SAME_SIZES if fixed_class_sizes else _COVERS_ROWS,
         level,
     )
+
+
+def mean_interval(values: npt.ArrayLike, lowest: float, highest: float, level: float = 0.95) -> Interval:
+    """Return the mean of one figure a row, such as a loss, with an interval that minds its skew.
+
+    Student's interval after Hall's cubic transformation (1992), JRSS B 54:221, which takes the skewness of the mean away.
+    Of log losses and Brier scores with accuracies from 77 to 95 % it covers 94.5 to 96 % from 300 rows on and 95 to 98 %
+    on 100, where the plain interval covers 86 to 94, and the percentile bootstrap little more. No interval sees a rare
+    great loss of which the rows hold none.
+
+    Args:
+        values: One figure a row `[n]`, each from ``lowest`` to ``highest``.
+        lowest: What no figure falls below.
+        highest: What no figure exceeds. One row alone gives an interval from ``lowest`` to it.
+        level: Nominal coverage.
+
+    Raises:
+        ValueError: If there are no rows, or a figure is out of its range.
+
+    >>> interval = mean_interval([0.1, 0.2, 0.1, 0.4], 0.0, 2.0)
+    >>> round(interval.low, 2), round(interval.value, 2), round(interval.high, 2)
+    (0.04, 0.2, 1.08)
+    """
+    _check_level(level)
+    figures = np.asarray(values, dtype=np.float64)
+    if figures.ndim != 1 or figures.size == 0 or not (lowest <= figures.min() <= figures.max() <= highest):
+        raise ValueError(
+            f"values {figures.shape}: need one figure a row, each from {lowest:g} to {highest:g}"
+        )
+    from scipy.stats import t
+
+    n, value = figures.size, float(figures.mean())
+    if n == 1:
+        return Interval(value, lowest, highest, _COVERS_ROWS, level)
+    deviations = figures - value
+    spread = float(figures.std(ddof=1))
+    skewness = float((deviations**3).mean()) / max(float(figures.std()) ** 3, 1e-300)
+    quantile = float(t.ppf(0.5 + level / 2, n - 1)) / sqrt(n)
+    low, high = (value - spread * _unskewed(end, skewness, n) for end in (quantile, -quantile))
+    return Interval(value, max(lowest, min(low, value)), min(highest, max(high, value)), _COVERS_ROWS, level)
+
+
+def _unskewed(quantile: float, skewness: float, n: int) -> float:
+    """Return the inverse of Hall's cubic transformation, with a = 1/3 and b = 1/6."""
+    if abs(skewness) < 1e-9:
+        return quantile
+    return 3 / skewness * float(np.cbrt(1 + skewness * (quantile - skewness / (6 * n))) - 1)
+
+
+def exact_interval(successes: int, n: int, level: float = 0.95, n_together: int = 1) -> Interval:
+    """Return a proportion with an interval that holds for several proportions at once, whatever their dependence.
+
+    Clopper and Pearson's (1934), Biometrika 26:404, at Bonferroni's level. At such levels Wilson's misses too often: an
+    accuracy of 98 % on 50 rows in 1.8 % of cases at a nominal 0.25.
+
+    Args:
+        successes: Rows that are right, 0 to ``n`` inclusive.
+        n: Rows in all, at least 1.
+        level: Least coverage, of all of them together.
+        n_together: How many such intervals are looked at.
+
+    >>> exact_interval(15, 148).percent(), exact_interval(15, 148, n_together=10).percent()
+    ('10.1 % (5.8 to 16.2)', '10.1 % (4.4 to 19.0)')
+    """
+    _check_level(level)
+    _check_counts(successes, n)
+    miss = (1 - level) / n_together
+    low, high = exact_lower_bound(successes, n, miss / 2), 1 - exact_lower_bound(n - successes, n, miss / 2)
+    return Interval(successes / n, low, high, _together(n_together), level)
+
+
+def exact_lower_bound(successes: int, n: int, miss: float) -> float:
+    """Return the lower bound of a proportion that lies above it with a chance of at most ``miss``, as `exact_interval`'s.
+
+    >>> round(exact_lower_bound(59, 59, miss=0.05), 3)  # the rule of three
+    0.95
+    """
+    _check_share("miss", miss)
+    _check_counts(successes, n)
+    from scipy.stats import beta
+
+    return float(beta.ppf(miss, successes, n - successes + 1)) if successes else 0.0
+
+
+def fisher_exact(right: tuple[int, int], n: tuple[int, int]) -> float:
+    """Return the two-sided p-value of Fisher's exact test of one accuracy on two sets of other rows.
+
+    Fisher (1935), The Logic of Inductive Inference, JRSS 98:39. Given the totals its size never exceeds the nominal one.
+
+    Args:
+        right: Rows that are right in either set.
+        n: Rows of either set, each at least 1.
+
+    >>> round(fisher_exact((30, 180), (40, 200)), 4)
+    0.016
+    """
+    from scipy.stats import fisher_exact as test
+
+    for successes, rows in zip(right, n, strict=True):
+        _check_counts(successes, rows)
+    return float(test([[right[0], n[0] - right[0]], [right[1], n[1] - right[1]]]).pvalue)
 
 
 def mcnemar_exact(only_a_right: int, only_b_right: int) -> float:
@@ -452,6 +616,15 @@ def holm(p_values: Sequence[float] | FloatArray) -> FloatArray:
 
 def _z(level: float) -> float:
     return NormalDist().inv_cdf(0.5 + level / 2)
+
+
+def _together(n_intervals: int) -> str:
+    return _COVERS_ROWS if n_intervals == 1 else f"{_COVERS_ROWS}; all {n_intervals} such figures at once"
+
+
+def _check_counts(successes: int, n: int) -> None:
+    if n < 1 or not 0 <= successes <= n:
+        raise ValueError(f"successes={successes}, n={n}: need n >= 1 and 0 <= successes <= n")
 
 
 def _check_level(level: float) -> None:

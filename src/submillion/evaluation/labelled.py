@@ -5,22 +5,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
 
 from submillion.confusion import confusion_counts
+from submillion.evaluation.calibration import Calibration, Tempered, probabilities_at, tempered
+from submillion.evaluation.confusions import TopConfusion, top_confusions
+from submillion.evaluation.selective import Selective, selective
+from submillion.evaluation.slices import Slices, slice_rows
 from submillion.statistics import (
     DEFAULT_MARGIN,
     Interval,
     Verdict,
+    balanced_accuracy_interval,
     compare,
     macro_f1_interval,
+    matthews_interval,
     wilson_interval,
 )
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-N_BINS = 15
-"""Bins of the expected calibration error, as in Guo et al. (2017), arXiv:1706.04599, section 2."""
 
 CHEAPER = {
     "majority": "no model at all",
@@ -40,35 +42,6 @@ class ClassFigures:
     recall: float
     f1: float
     support: int
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """How far the probabilities can be taken at their word.
-
-    Attributes:
-        log_loss: Mean negative log probability of the true label, in nats.
-        brier: Mean squared distance of the probabilities from the truth, summed over labels, 0 to 2
-            (Brier 1950).
-        expected_calibration_error: Mean gap between confidence and accuracy over bins with equally many
-            rows. Biased upward: a perfectly calibrated model scores up to ``0.4 * sqrt(n_bins / n)``.
-        n_bins: Bins used; fewer than `N_BINS` only where there are fewer rows.
-    """
-
-    log_loss: float
-    brier: float
-    expected_calibration_error: float
-    n_bins: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the figures, with what the last one must not be taken for."""
-        return {
-            "log_loss": self.log_loss,
-            "brier": self.brier,
-            "expected_calibration_error": self.expected_calibration_error,
-            "n_bins": self.n_bins,
-            "note": "expected_calibration_error: bins of equal mass, biased upward at small n",
-        }
 
 
 @dataclass(frozen=True)
@@ -97,11 +70,17 @@ class LabelledReport:
     Attributes:
         n: Rows.
         accuracy: Share of rows labelled rightly.
-        macro_f1: Mean F1 over the labels that have rows here.
+        balanced_accuracy: Mean recall over the labels that have rows here.
+        macro_f1: Mean F1 over them.
+        matthews: Matthews' correlation, -1 to 1.
         per_class: One a label, in the order of the label names.
         label_names: The labels.
         confusion: `[n_labels, n_labels]` counts, rows true, columns predicted.
-        calibration: Of the adapter's probabilities.
+        confusions: The most frequent pairs of true and predicted label that differ.
+        reliability: Of the adapter's probabilities, before and after a temperature.
+        selective: What is gained by answering only where the adapter is sure, by its probabilities after the temperature
+            where there is one.
+        slices: Accuracy by slice of the rows; None where nothing was given to slice by.
         baselines: In the order given.
         advice: What would be cheaper, where the adapter is not better by the margin; else None.
         notes: What a reader must know of these rows, such as labels without any.
@@ -109,24 +88,40 @@ class LabelledReport:
 
     n: int
     accuracy: Interval
+    balanced_accuracy: Interval
     macro_f1: Interval
+    matthews: Interval
     per_class: tuple[ClassFigures, ...]
     label_names: tuple[str, ...]
     confusion: Array
-    calibration: Calibration
+    confusions: tuple[TopConfusion, ...]
+    reliability: Tempered
+    selective: Selective
+    slices: Slices | None
     baselines: tuple[BaselineFigures, ...]
     advice: str | None
     notes: tuple[str, ...]
+
+    @property
+    def calibration(self) -> Calibration:
+        """How far the probabilities as they are, before any temperature, can be taken at their word."""
+        return self.reliability.before.calibration
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as ``evaluate --json`` prints it."""
         return {
             "n": self.n,
             "accuracy": self.accuracy.to_json(),
+            "balanced_accuracy": self.balanced_accuracy.to_json(),
             "macro_f1": self.macro_f1.to_json(),
+            "matthews": self.matthews.to_json(),
             "per_class": [dict(vars(figures)) for figures in self.per_class],
             "confusion": {"label_names": list(self.label_names), "matrix": self.confusion.tolist()},
+            "confusions": [pair.to_json(self.label_names) for pair in self.confusions],
             "calibration": self.calibration.to_json(),
+            "reliability": self.reliability.to_json(),
+            "selective": self.selective.to_json(),
+            "slices": None if self.slices is None else self.slices.to_json(),
             "baselines": [baseline.to_json() for baseline in self.baselines],
             "advice": self.advice,
             "notes": list(self.notes),
@@ -140,6 +135,11 @@ def evaluate_labelled(
     baseline_predictions: Mapping[str, Array],
     margin: float = DEFAULT_MARGIN,
     seed: int = 0,
+    *,
+    temperature: float | None = None,
+    word_counts: Array | None = None,
+    columns: Mapping[str, Array] | None = None,
+    wanted_accuracy: float | None = None,
 ) -> LabelledReport:
     """Turn scored labelled rows into a report.
 
@@ -149,70 +149,62 @@ def evaluate_labelled(
         label_names: The labels' names.
         baseline_predictions: Name -> predicted labels `[n]`, on the same rows in the same order.
         margin: The difference in accuracy that matters, a share.
-        seed: Seed of the bootstrap.
+        seed: Seed of the bootstrap and of the draws for the calibration error.
+        temperature: What the logits are divided by to be calibrated; above 0, and fitted on other rows.
+        word_counts: Number of words of each text `[n]`, to slice by.
+        columns: Name -> values `[n]`, text or numbers, to slice by.
+        wanted_accuracy: Ask for the confidence above which at least this share is right; between 0 and 1 exclusive.
 
     Raises:
-        ValueError: If shapes do not fit, there are no rows, or a logit is not finite.
+        ValueError: If shapes do not fit, there are no rows, a logit is not finite, or the temperature or the wanted
+            accuracy is out of its range.
 
     >>> report = evaluate_labelled(np.array([0, 1]), np.array([[2.0, 0.0], [0.0, 2.0]]), ["no", "yes"], {})
     >>> report.accuracy.percent()
     '100.0 % (34.2 to 100.0)'
     """
-    labels = np.asarray(labels, dtype=np.int64)
-    logits = np.asarray(logits, dtype=np.float64)
-    n, n_labels = len(labels), len(label_names)
-    if logits.shape != (n, n_labels):
-        raise ValueError(f"logits have shape {logits.shape}: need ({n}, {n_labels}), rows by labels")
-    if not np.isfinite(logits).all():
-        raise ValueError(
-            f"{(~np.isfinite(logits)).any(axis=1).sum()} of {n} rows have logits that are not finite"
-        )
+    labels, logits = _checked(labels, logits, len(label_names))
+    n, n_labels = logits.shape
     predictions = logits.argmax(axis=1)
     confusion = confusion_counts(labels, predictions, n_labels)
     right = predictions == labels
+    probabilities = probabilities_at(logits, temperature)
     baselines = tuple(
         _baseline(name, labels, np.asarray(theirs), right, n_labels, margin, seed)
         for name, theirs in baseline_predictions.items()
     )
+    is_sliced = word_counts is not None or bool(columns)
     return LabelledReport(
         n=n,
         accuracy=wilson_interval(int(right.sum()), n),
+        balanced_accuracy=balanced_accuracy_interval(labels, predictions, n_labels, seed),
         macro_f1=macro_f1_interval(labels, predictions, n_labels, seed),
+        matthews=matthews_interval(labels, predictions, n_labels, seed),
         per_class=_per_class(labels, predictions, label_names),
         label_names=tuple(label_names),
         confusion=confusion,
-        calibration=calibration(labels, softmax(logits.astype(np.float64), axis=1)),
+        confusions=top_confusions(labels, probabilities),
+        reliability=tempered(labels, logits, temperature, seed),
+        selective=selective(right, probabilities.max(axis=1), wanted_accuracy),
+        slices=slice_rows(right, word_counts, columns or {}) if is_sliced else None,
         baselines=baselines,
         advice=_advice(baselines, margin),
         notes=_notes(confusion, label_names),
     )
 
 
-def calibration(labels: Array, probabilities: Array) -> Calibration:
-    """Return log loss, Brier score and expected calibration error.
-
-    Args:
-        labels: True labels `[n]`.
-        probabilities: `[n, n_labels]`, each row summing to 1.
-
-    >>> round(calibration(np.array([0, 1]), np.array([[0.9, 0.1], [0.4, 0.6]])).brier, 3)
-    0.17
-    """
-    from sklearn.metrics import log_loss
-
-    n, n_labels = probabilities.shape
-    truth = np.eye(n_labels)[labels]
-    n_bins = min(N_BINS, n)
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
-    bins = np.array_split(np.argsort(confidence, kind="stable"), n_bins)
-    gaps = [abs(float(confidence[rows].mean() - right[rows].mean())) * len(rows) for rows in bins]
-    return Calibration(
-        log_loss=float(log_loss(labels, probabilities, labels=np.arange(n_labels))),
-        brier=float(((probabilities - truth) ** 2).sum(axis=1).mean()),
-        expected_calibration_error=sum(gaps) / n,
-        n_bins=n_bins,
-    )
+def _checked(labels: Array, logits: Array, n_labels: int) -> tuple[Array, Array]:
+    """Return labels `[n]` as int64 and logits `[n, n_labels]` as float64, finite."""
+    labels = np.asarray(labels, dtype=np.int64)
+    logits = np.asarray(logits, dtype=np.float64)
+    n = len(labels)
+    if logits.shape != (n, n_labels):
+        raise ValueError(f"logits have shape {logits.shape}: need ({n}, {n_labels}), rows by labels")
+    if not np.isfinite(logits).all():
+        raise ValueError(
+            f"{(~np.isfinite(logits)).any(axis=1).sum()} of {n} rows have logits that are not finite"
+        )
+    return labels, logits
 
 
 def _per_class(labels: Array, predictions: Array, label_names: Sequence[str]) -> tuple[ClassFigures, ...]:

@@ -5,9 +5,16 @@ import json
 import numpy as np
 import pytest
 from scipy.special import softmax
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    confusion_matrix,
+    f1_score,
+    log_loss,
+    matthews_corrcoef,
+)
 
-from submillion.evaluation.labelled import LabelledReport, calibration, evaluate_labelled
+from submillion.evaluation.labelled import LabelledReport, evaluate_labelled
 from submillion.statistics import wilson_interval
 
 NAMES = ["World", "Sports", "Business"]
@@ -38,6 +45,8 @@ def test_figures_are_scikit_learn_s() -> None:
     assert ours.accuracy.value == accuracy_score(labels, predictions)
     assert ours.accuracy == wilson_interval(int((labels == predictions).sum()), 200)
     assert ours.macro_f1.value == pytest.approx(f1_score(labels, predictions, average="macro"))
+    assert ours.balanced_accuracy.value == pytest.approx(balanced_accuracy_score(labels, predictions))
+    assert ours.matthews.value == pytest.approx(matthews_corrcoef(labels, predictions))
     assert ours.macro_f1.low < ours.macro_f1.value < ours.macro_f1.high
     assert ours.confusion.tolist() == confusion_matrix(labels, predictions).tolist()
     assert [each.f1 for each in ours.per_class] == pytest.approx(f1_score(labels, predictions, average=None))
@@ -51,10 +60,16 @@ def test_to_json_has_the_keys_that_evaluate_prints() -> None:
     assert list(value) == [
         "n",
         "accuracy",
+        "balanced_accuracy",
         "macro_f1",
+        "matthews",
         "per_class",
         "confusion",
+        "confusions",
         "calibration",
+        "reliability",
+        "selective",
+        "slices",
         "baselines",
         "advice",
         "notes",
@@ -67,6 +82,49 @@ def test_to_json_has_the_keys_that_evaluate_prints() -> None:
     assert "biased upward at small n" in value["calibration"]["note"]
     assert [each["name"] for each in value["baselines"]] == ["majority", "same"]
     assert value["baselines"][0]["verdict"]["relation"] == "better by the margin"
+
+
+def test_to_json_of_what_is_asked_for() -> None:
+    source = np.repeat(["web", "mail"], 100)
+    ours = report(
+        temperature=2.0, word_counts=np.arange(200), columns={"source": source}, wanted_accuracy=0.8
+    )
+    value = json.loads(json.dumps(ours.to_json()))
+    assert set(value["balanced_accuracy"]) == set(value["matthews"]) == set(value["accuracy"])
+    assert set(value["calibration"]) == {
+        "log_loss",
+        "log_loss_interval",
+        "brier",
+        "brier_interval",
+        "expected_calibration_error",
+        "n_bins",
+        "note",
+    }
+    assert set(value["confusions"][0]) == {"true", "predicted", "n", "rows"}
+    assert value["reliability"]["temperature"] == 2.0
+    for side in ("before", "after"):
+        assert len(value["reliability"][side]["bins"]) == 15
+    assert (
+        value["reliability"]["before"]["log_loss"]
+        == value["calibration"]["log_loss"]
+        != value["reliability"]["after"]["log_loss"]
+    )
+    assert set(value["selective"]) == {"curve", "area", "area_at_random", "area_at_best", "threshold"}
+    assert value["selective"]["threshold"]["wanted"] == 0.8
+    assert {each["column"] for each in value["slices"]["found"]} == {"source", "number of words"}
+
+
+def test_to_json_of_what_is_not_asked_for() -> None:
+    value = report().to_json()
+    assert value["slices"] is value["selective"]["threshold"] is value["reliability"]["after"] is None
+
+
+def test_a_temperature_moves_no_prediction_and_the_threshold_speaks_of_it() -> None:
+    plain, tempered = report(wanted_accuracy=0.8), report(wanted_accuracy=0.8, temperature=3.0)
+    assert tempered.accuracy == plain.accuracy
+    assert tempered.calibration == plain.calibration
+    plain_curve, tempered_curve = plain.selective.curve, tempered.selective.curve
+    assert tempered_curve.threshold[0] < plain_curve.threshold[0]
 
 
 def test_advice_names_only_what_the_adapter_does_not_beat() -> None:
@@ -118,30 +176,10 @@ def test_the_same_seed_gives_the_same_report() -> None:
     assert report(seed=3).to_json() == report(seed=3).to_json()
 
 
-class TestCalibration:
-    def test_of_calibrated_probabilities_is_small_and_of_overconfident_ones_is_not(self) -> None:
-        rng = np.random.default_rng(0)
-        logits = rng.normal(scale=2, size=(20_000, 3))
-        probabilities = softmax(logits, axis=1)
-        labels = (probabilities.cumsum(axis=1) > rng.random((20_000, 1))).argmax(axis=1)
-        honest, boasting = (
-            calibration(labels, probabilities),
-            calibration(labels, softmax(3 * logits, axis=1)),
-        )
-        assert honest.expected_calibration_error < 0.4 * np.sqrt(15 / 20_000)
-        assert boasting.expected_calibration_error > 0.1
-        assert boasting.log_loss > honest.log_loss
-        assert boasting.brier > honest.brier
-
-    def test_by_hand(self) -> None:
-        ours = calibration(np.array([0, 1]), np.array([[0.9, 0.1], [0.6, 0.4]]))
-        assert ours.log_loss == pytest.approx(-(np.log(0.9) + np.log(0.4)) / 2)
-        assert ours.brier == pytest.approx((2 * 0.1**2 + 2 * 0.6**2) / 2)
-        assert ours.expected_calibration_error == pytest.approx((0.1 + 0.6) / 2)
-
-    def test_certainty_that_is_wrong_stays_finite(self) -> None:
-        ours = evaluate_labelled(np.array([0, 1]), np.array([[0.0, 1e9], [0.0, 1e9]]), ["a", "b"], {})
-        assert np.isfinite(ours.calibration.log_loss)
+def test_certainty_that_is_wrong_stays_finite() -> None:
+    ours = evaluate_labelled(np.array([0, 1]), np.array([[0.0, 1e9], [0.0, 1e9]]), ["a", "b"], {})
+    assert np.isfinite(ours.calibration.log_loss)
+    assert ours.calibration.log_loss_interval.low <= ours.calibration.log_loss
 
 
 @pytest.mark.parametrize(
