@@ -53,6 +53,7 @@ def train(
     recipe: str | Path | Recipe | None = None,
     validation: Any = None,
     test: Any = None,
+    unlabelled: Any = None,
     resume: bool = False,
     quiet: bool = False,
     **fields: Any,
@@ -66,6 +67,7 @@ def train(
         recipe: A YAML file, the name of a recipe that comes with the package, or a `Recipe`.
         validation: Rows that choose the epoch; default: carved from train.
         test: Only hashed, so that train rows shared with it are left out.
+        unlabelled: Texts; those that a first training is sure of join train, and training starts anew, once.
         resume: Go on with an interrupted run, to the same adapter; what it was asked stands in the folder.
         quiet: Show no progress.
         fields: Any recipe field, over the recipe's own.
@@ -80,8 +82,8 @@ def train(
     begun = recipe
     if resume and recipe is None and folder.exists:
         begun = checked_recipe(folder.read()["recipe"], str(folder.run_json), Recipe)
-    asked = load_recipe(begun, **fields, **_named(train, validation, test))
-    sources = _sources(asked, train, validation, test)
+    asked = load_recipe(begun, **fields, **_named(train, validation, test, unlabelled))
+    sources = _sources(asked, train, validation, test, unlabelled)
     if sources.train is None:
         nothing = f"{output} holds no run to go on with, and " if resume and not folder.exists else ""
         raise ConfigError(
@@ -92,7 +94,7 @@ def train(
 
 
 def _named(*given: Any) -> dict[str, str]:
-    """Return those of train, validation and test rows that are files or names, as the recipe's fields have them."""
+    """Return those of train, validation, test and unlabelled rows that are files or names, as the recipe's fields have them."""
     return {
         name: str(value)
         for name, value in zip(SOURCE_FIELDS, given, strict=True)
@@ -101,7 +103,7 @@ def _named(*given: Any) -> dict[str, str]:
 
 
 def _sources(asked: Recipe, *given: Any) -> Any:
-    """Return where train, validation and test rows come from: what is given, else what the recipe names."""
+    """Return where train, validation, test and unlabelled rows come from: what is given, else what the recipe names."""
     from submillion.training.prepare import Sources
 
     return Sources(
@@ -255,7 +257,7 @@ def search(
         raise ConfigError(f"search needs {error.name}: pip install 'submillion[search]'") from None
     from submillion.study.recipe import load_search_recipe
 
-    named = _named(train, validation, test)
+    named = _named(train, validation, test, None)
     asked = load_search_recipe(recipe, **fields, **named)
     if seeds is not None and asked.table is not None:
         raise ConfigError(
@@ -263,7 +265,7 @@ def search(
         )
     if seeds is not None:
         asked = asked.model_copy(update={"search": asked.search.model_copy(update={"repeats": seeds})})
-    sources = _sources(asked, train, validation, test)
+    sources = _sources(asked, train, validation, test, None)
     if sources.train is None:
         raise ConfigError(
             "there is nothing to search on: name a file by --train, or data.train in the recipe"

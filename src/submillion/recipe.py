@@ -30,8 +30,11 @@ def default_epochs(n_rows: int) -> float:
     return 12.0 if n_rows < 500 else 6.0 if n_rows < 5000 else 3.0
 
 
-SOURCE_FIELDS = ("train", "validation", "test")
+SOURCE_FIELDS = ("train", "validation", "test", "unlabelled")
 """The fields of `data` that say where rows lie; what the rows are is told by their sha256."""
+
+CHOOSE = "choose"
+"""An `adapter_scale`: validation chooses it."""
 
 
 class Section(BaseModel):
@@ -49,6 +52,11 @@ class DataConfig(Section):
     )
     test: str | None = Field(
         None, description="Test rows. Only hashed, so that train rows shared with them are left out."
+    )
+    unlabelled: str | None = Field(
+        None,
+        description="Texts without labels, such as those to be classified. Those that a first training is sure of join "
+        "train, and training starts anew, once.",
     )
     text_columns: tuple[str, ...] | None = Field(
         None, description="Columns joined by a space into the text. Default: found by their usual names."
@@ -166,11 +174,36 @@ class TrainingConfig(Section):
         description="Pieces of the fast path that are on: all, none, or names from docs/reference/speed.md.",
     )
     fp16: bool = Field(False, description="Mixed precision on a GPU; without one fp32 is used, and said.")
-    metric_for_best_model: Literal["accuracy", "macro_f1"] = Field(
-        "accuracy", description="What picks the best epoch on validation."
+    metric_for_best_model: Literal["accuracy", "macro_f1", "shifted_accuracy"] = Field(
+        "accuracy",
+        description="What picks the best epoch on validation; shifted_accuracy: the mean of accuracy on its rows and on the "
+        "same with a fifth of their tokens dropped.",
     )
     early_stopping_patience: int | None = Field(
         3, ge=1, description="Stop after this many epochs without a better one. Needs validation."
+    )
+    average_epochs: int = Field(
+        1,
+        ge=1,
+        description="Keep the mean of the weights at the ends of so many epochs: those up to the best one, without "
+        "validation the last ones.",
+    )
+    word_dropout: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of a train row's tokens that are dropped, others in each epoch, from 0 up to below 1.",
+    )
+    adapter_scale: Literal["choose"] | Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0,
+        description="What the adapter is multiplied by after training, above 0 and at most 1; choose: the smallest of 0.5, "
+        "0.7, 0.85 and 1 that costs at most one validation row in 300.",
+    )
+    self_training_threshold: float = Field(
+        0.9,
+        gt=0,
+        le=1,
+        description="With unlabelled: how probable a label must be for its text to join train.",
     )
     logging_steps: int = Field(10, ge=1, description="Optimiser steps between two lines of history.jsonl.")
     save_steps: int | None = Field(
@@ -353,8 +386,13 @@ def field_sections() -> dict[str, str]:
     }
 
 
+_MEANT = dict.fromkeys(("epoch", "epochs", "n_epochs", "num_epochs"), "num_train_epochs")
+"""Names that other tools have for a key, where letters alone would find another one nearer."""
+
+
 def _nearest(name: str, known: Any) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    meant = _MEANT.get(name, "")
+    near = [meant] if meant in known else difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     if not near and (holding := [k for k in known if name and name in k]):
         near = holding[:1]
     return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
@@ -391,6 +429,7 @@ _SHOULD_BE = {
     "layers": "all, last:K or a list of block numbers",
     "target_modules": "text or a list of texts",
     "rank": "a whole number of at least 1, or allocate",
+    "adapter_scale": "choose, or a number above 0 and at most 1",
     "candidates": "grid, or a whole number of at least 1",
 }
 """What is allowed, in the words of YAML; of a field that may be one of several kinds, by its name."""

@@ -376,7 +376,7 @@ def test_an_error_inside_training_is_kept_as_failed(files, tmp_path, capsys, mon
     def broken(*arguments, **named):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(train, "fit_adapter", broken)
+    monkeypatch.setattr(train, "train_adapter", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         main(
             ["train", "--train", files["train"], "--model", files["model"], "--output", str(tmp_path / "run")]

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import click
 
 from submillion.budget.plan import ALLOCATE
-from submillion.recipe import Recipe, field_sections
+from submillion.recipe import CHOOSE, Recipe, field_sections
 
 ONLY_IN_RECIPES = ("rank_pattern",)
 """Fields that are no flags: they hold more than a command line is good for."""
@@ -68,14 +68,20 @@ class Layers(click.ParamType[Any]):
         return tuple(int(part) for part in parts) if all(part.strip().isdigit() for part in parts) else value
 
 
-class Rank(click.ParamType[Any]):
-    """A whole number, or `allocate`."""
+class NumberOr(click.ParamType[Any]):
+    """A number, or a word in its place."""
 
-    name = "integer|allocate"
+    def __init__(self, number: click.ParamType[Any], word: str):
+        self.number, self.word = number, word
+        self.name = f"{number.name}|{word}"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read a number; leave the word as it is."""
-        return value if value == ALLOCATE else click.INT.convert(value, param, ctx)
+        return value if value == self.word else self.number.convert(value, param, ctx)
+
+
+NUMBERS_OR_WORDS = {"rank": NumberOr(click.INT, ALLOCATE), "adapter_scale": NumberOr(click.FLOAT, CHOOSE)}
+"""The fields that are a number or one word."""
 
 
 def _option(name: str, field: Any, shows_default: bool) -> Decorator:
@@ -96,8 +102,8 @@ def _click_type(name: str, annotation: Any) -> Any:
     """Return how click reads a field of this annotation."""
     if name == "layers":
         return Layers()
-    if name == "rank":
-        return Rank()
+    if name in NUMBERS_OR_WORDS:
+        return NUMBERS_OR_WORDS[name]
     choices = [a for a in _alternatives(annotation) if a is not type(None)]
     for choice in choices:
         if typing.get_origin(choice) is Literal:

@@ -17,6 +17,7 @@ from submillion.baselines import fit_baselines
 from submillion.scoring import embed_frozen, score
 from submillion.statistics import compare, wilson_interval
 from submillion.temperature import fit_temperatures
+from submillion.training.finish import finish_adapter
 from submillion.training.fit import Labelled, fit_adapter, make_trainer
 from submillion.training.prepare import Prepared
 from submillion.training.start import start_from_probe
@@ -26,7 +27,8 @@ def cross_validate(prepared: Prepared, folds: int, console: Console) -> dict[str
     """Return accuracy and paired verdicts over all train rows, each scored in the fold that left it out.
 
     Args:
-        prepared: Rows, tokens, plan and recipe; validation and calibration rows are not used.
+        prepared: Rows, tokens, plan and recipe; validation rows choose the adapter's scale at most, calibration and
+            unlabelled rows are not used.
         folds: How many parts; each costs one training.
         console: Where the cost is said and progress shown.
     """
@@ -112,6 +114,8 @@ def _one_fold(
     if recipe.model.head_init == "probe":
         start_from_probe(model, inside, baselines, recipe)
     with tempfile.TemporaryDirectory() as folder:
-        fit_adapter(make_trainer(model, prepared.plan, recipe, inside, None, Path(folder), console))
+        trainer = make_trainer(model, prepared.plan, recipe, inside, None, Path(folder), console)
+        fit_adapter(trainer)
+        finish_adapter(trainer, recipe.training, prepared.validation)
     outside = [train.input_ids[row] for row in left_out]
     return {"adapter": score(model, outside, recipe.training.per_device_eval_batch_size).logits, **others}

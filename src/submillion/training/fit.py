@@ -3,13 +3,14 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from rich.console import Console
 from sklearn.metrics import accuracy_score, log_loss
-from transformers import EarlyStoppingCallback
+from transformers import EarlyStoppingCallback, TrainerCallback
 
 from submillion.budget.families import max_positions
 from submillion.budget.plan import Plan
@@ -18,8 +19,10 @@ from submillion.model.adapter import assert_planned, freeze_unplanned
 from submillion.model.build import Classifier
 from submillion.recipe import Recipe
 from submillion.scoring import TOKENS_AT_ONCE, Scores, score
+from submillion.training.average import KeepEpochEnds
 from submillion.training.callbacks import History, ProgressBar, SaveWithinEpoch
 from submillion.training.trainer import BudgetTrainer, Collator, TrainRows, fit, training_arguments
+from submillion.training.word_dropout import NoisyRows, shifted, special_ids
 
 SAVE_STEPS = 500
 
@@ -59,25 +62,14 @@ def make_trainer(
     torch.manual_seed(recipe.seed)
     config = recipe.training
     arguments = training_arguments(config, folder, recipe.seed, validation is not None)
-    batch_rows = config.per_device_train_batch_size * config.gradient_accumulation_steps
-    n_batches = math.ceil(len(train.input_ids) / config.per_device_train_batch_size)
-    callbacks = [
-        SaveWithinEpoch(
-            config.save_steps or SAVE_STEPS, math.ceil(n_batches / config.gradient_accumulation_steps)
-        ),
-        ProgressBar(batch_rows, console),
-    ]
-    if history is not None:
-        callbacks.append(History(history))
-    if validation is not None and config.early_stopping_patience is not None:
-        callbacks.append(EarlyStoppingCallback(config.early_stopping_patience))
     pad_length = recipe.data.max_length if recipe.data.padding == "max_length" else None
     groups_lengths = "length_groups" in config.pieces and pad_length is None
     slices_tokens = "token_slices" in config.pieces and arguments.use_cpu
-    return BudgetTrainer(
+    rows = _train_rows(train, recipe)
+    trainer = BudgetTrainer(
         plan=plan,
         validation=None if validation is None else validation.input_ids,
-        evaluate_scores=None if validation is None else validation_figures(validation.labels),
+        evaluate_scores=None if validation is None else _figures(model, validation, recipe),
         tokens_at_once=TOKENS_AT_ONCE if slices_tokens else None,
         lengths=[len(ids) for ids in train.input_ids] if groups_lengths else None,
         model=model,
@@ -87,10 +79,51 @@ def make_trainer(
             pad_length,
             rounded_within=max_positions(model.config) if "few_lengths" in config.pieces else None,
         ),
-        train_dataset=TrainRows(train.input_ids, train.labels),
+        train_dataset=rows,
         eval_dataset=None if validation is None else TrainRows(validation.input_ids, validation.labels),
-        callbacks=callbacks,
+        callbacks=_callbacks(recipe, len(train.input_ids), validation is not None, folder, console, history),
     )
+    if isinstance(rows, NoisyRows):
+        rows.epoch = lambda: trainer.sampler.epoch
+    return trainer
+
+
+def _callbacks(
+    recipe: Recipe, n_rows: int, has_validation: bool, folder: Path, console: Console, history: Path | None
+) -> list[TrainerCallback]:
+    """Return what is done at the Trainer's hooks."""
+    config = recipe.training
+    n_batches = math.ceil(n_rows / config.per_device_train_batch_size)
+    callbacks = [
+        SaveWithinEpoch(
+            config.save_steps or SAVE_STEPS, math.ceil(n_batches / config.gradient_accumulation_steps)
+        ),
+        ProgressBar(config.per_device_train_batch_size * config.gradient_accumulation_steps, console),
+    ]
+    if history is not None:
+        callbacks.append(History(history))
+    if has_validation and config.early_stopping_patience is not None:
+        callbacks.append(EarlyStoppingCallback(config.early_stopping_patience))
+    if config.average_epochs > 1:
+        callbacks.append(KeepEpochEnds(folder, config.average_epochs))
+    return callbacks
+
+
+def _train_rows(train: Labelled, recipe: Recipe) -> TrainRows:
+    """Return the rows as the Trainer takes them, without some of their tokens where the recipe says so."""
+    share = recipe.training.word_dropout
+    if not share:
+        return TrainRows(train.input_ids, train.labels)
+    return NoisyRows(train.input_ids, train.labels, share, recipe.seed, special_ids(recipe.model.model))
+
+
+def _figures(model: Classifier, validation: Labelled, recipe: Recipe) -> Callable[[Scores], dict[str, float]]:
+    """Return what turns validation scores into figures; for `shifted_accuracy` it scores the rows with noise too."""
+    if recipe.training.metric_for_best_model != "shifted_accuracy":
+        return validation_figures(validation.labels)
+    noisy = shifted(validation.input_ids, recipe.seed, special_ids(recipe.model.model))
+    batch_size = recipe.training.per_device_eval_batch_size
+    return validation_figures(validation.labels, partial(score, model, noisy, batch_size))
 
 
 def fit_adapter(trainer: BudgetTrainer, *, resume: bool = False) -> None:
@@ -108,15 +141,26 @@ def fit_adapter(trainer: BudgetTrainer, *, resume: bool = False) -> None:
     score(trainer.model, trainer.train_dataset.input_ids[:batch_size])  # refuses a model that has diverged
 
 
-def validation_figures(labels: np.ndarray) -> Callable[[Scores], dict[str, float]]:
-    """Return the function that turns validation scores into the figures that choose an epoch."""
+def validation_figures(
+    labels: np.ndarray, score_shifted: Callable[[], Scores] | None = None
+) -> Callable[[Scores], dict[str, float]]:
+    """Return the function that turns validation scores into the figures that choose an epoch.
+
+    Args:
+        labels: Of the validation rows.
+        score_shifted: Scores the same rows with noise; None: there is no `eval_shifted_accuracy`.
+    """
 
     def figures(scores: Scores) -> dict[str, float]:
         predictions = scores.predictions
-        return {
+        figures = {
             "eval_loss": float(log_loss(labels, scores.probabilities, labels=range(scores.logits.shape[1]))),
             "eval_accuracy": float(accuracy_score(labels, predictions)),
             "eval_macro_f1": macro_f1(labels, predictions, scores.logits.shape[1]),
         }
+        if score_shifted is not None:
+            shifted_right = float(accuracy_score(labels, score_shifted().predictions))
+            figures["eval_shifted_accuracy"] = (figures["eval_accuracy"] + shifted_right) / 2
+        return figures
 
     return figures

@@ -93,7 +93,10 @@ def forecast(trainer: BudgetTrainer, share_cut: float, trainings: float = 1.0) -
         seconds = _training_seconds(trainer, [shape for step in steps for shape in step], epochs)
     seconds += epochs * _LOOP_SECONDS * len(steps) / trainer.args.gradient_accumulation_steps
     if trainer.validation is not None:
-        seconds += epochs * _scoring_seconds(trainer, trainer.validation)
+        times = (
+            2 if trainer.args.metric_for_best_model == "shifted_accuracy" else 1
+        )  # as they are, and with noise
+        seconds += times * epochs * _scoring_seconds(trainer, trainer.validation)
     return Forecast(trainings * seconds / 60, peak / 1e9, share_cut)
 
 

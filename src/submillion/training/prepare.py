@@ -10,15 +10,17 @@ from rich.console import Console
 from submillion.budget.families import length_limit
 from submillion.budget.plan import ALLOCATE, Plan, make_plan
 from submillion.data.splits import Splits, load_splits
-from submillion.data.token_cache import tokens_of_splits
+from submillion.data.token_cache import kept_tokens, tokens_of_splits
 from submillion.data.tokens import TokenRows, choose_max_length, cut
 from submillion.encoders import load_config, load_tokenizer, resolve_encoder
 from submillion.errors import ConfigError
 from submillion.model.build import Classifier, build_model
 from submillion.model.device import choose_device, choose_numerics
-from submillion.recipe import Recipe, default_epochs
+from submillion.recipe import SOURCE_FIELDS, Recipe, default_epochs
 from submillion.training.allocate import allocate_ranks
+from submillion.training.checks import check_training
 from submillion.training.fit import Labelled
+from submillion.training.unlabelled import Unlabelled, read_unlabelled
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Sources:
     train: Any
     validation: Any = None
     test: Any = None
+    unlabelled: Any = None
 
     def described(self) -> dict[str, str | None]:
         """Return each source as text for `run.json`."""
@@ -37,13 +40,16 @@ class Sources:
             else str(value)
             if isinstance(value, str) or hasattr(value, "__fspath__")
             else f"<{type(value).__name__} in memory>"
-            for name, value in (("train", self.train), ("validation", self.validation), ("test", self.test))
+            for name, value in ((name, getattr(self, name)) for name in SOURCE_FIELDS)
         }
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """All that stands before the first step: checked rows, tokens, the plan, the resolved recipe."""
+    """All that stands before the first step: checked rows, tokens, the plan, the resolved recipe.
+
+    ``tokens`` is of each split that is there, and of the ``unlabelled`` texts.
+    """
 
     recipe: Recipe
     encoder: str
@@ -51,6 +57,7 @@ class Prepared:
     splits: Splits
     plan: Plan
     tokens: dict[str, TokenRows]
+    unlabelled: Unlabelled | None = None
 
     def build(self, numerics: str | None = None) -> Classifier:
         """Build the planned model afresh, the same one each time; in the recipe's numerics unless told otherwise."""
@@ -99,6 +106,7 @@ def prepare(recipe: Recipe, sources: Sources, console: Console, *, for_many: boo
         sources: What to read.
         console: Where it is said.
         for_many: Other plans will follow (`Prepared.replanned`): the recipe's own need not fit, and is not said.
+            Unlabelled texts are not read.
     """
     _check_trackers(recipe.training.report_to)
     encoder = resolve_encoder(recipe.model.model)
@@ -118,6 +126,12 @@ def prepare(recipe: Recipe, sources: Sources, console: Console, *, for_many: boo
         seed=recipe.seed,
     )
     _check_folds(recipe.evaluation.cv, splits)
+    unlabelled = None
+    if sources.unlabelled is not None and not for_many:  # the short trainings of a search do without
+        unlabelled = read_unlabelled(
+            sources.unlabelled, sources.test, splits, data.text_columns, data.label_column
+        )
+        splits = replace(splits, notes=(*splits.notes, *unlabelled.notes))
     for note in splits.notes:
         console.print(
             note.replace(splits.train.source, Path(splits.train.source).name),
@@ -129,8 +143,13 @@ def prepare(recipe: Recipe, sources: Sources, console: Console, *, for_many: boo
     plan = make_plan(encoder, len(splits.label_names), **recipe.budget.model_dump(), must_fit=not for_many)
     tokenizer = load_tokenizer(encoder)
     tokens = _tokenize(tokenizer, splits, data.max_length, length_limit(tokenizer, config))
+    if unlabelled is not None:
+        whole = kept_tokens(tokenizer, unlabelled.texts)
+        tokens["unlabelled"] = cut(whole, tokens["train"].max_length)
     resolved = _resolved(recipe, plan, len(splits.train), tokens["train"].max_length)
-    prepared = Prepared(resolved, encoder, tokenizer, splits, plan, tokens)
+    if not for_many:
+        check_training(resolved.training, plan, splits.validation is not None)
+    prepared = Prepared(resolved, encoder, tokenizer, splits, plan, tokens, unlabelled)
     if recipe.budget.rank == ALLOCATE and not for_many:
         with console.status("giving out the ranks by what the layers read"):
             plan = prepared.allocated(plan, recipe.seed)

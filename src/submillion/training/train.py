@@ -21,16 +21,18 @@ from submillion.model.build import Classifier
 from submillion.model.device import choose_device
 from submillion.model.saved import load_saved, save_adapter
 from submillion.recipe import SOURCE_FIELDS, Recipe
+from submillion.reference import Look, drawn_rows, write_look
 from submillion.run import RunFolder, write_json
 from submillion.scoring import embed_frozen, score, write_scores
 from submillion.temperature import fit_temperatures
 from submillion.training.callbacks import read_history
 from submillion.training.checkpoints import complete_checkpoints, share_done
 from submillion.training.cross_validation import cross_validate
-from submillion.training.fit import fit_adapter, make_trainer
+from submillion.training.fit import make_trainer
 from submillion.training.forecast import Forecast, forecast, peak_bytes
 from submillion.training.prepare import Prepared, Sources, prepare
 from submillion.training.seconds import Seconds
+from submillion.training.self_training import SECOND, train_adapter
 from submillion.training.start import start_from_probe
 from submillion.training.trainer import BudgetTrainer
 
@@ -88,6 +90,8 @@ def _foretell(prepared: Prepared, model: Classifier, folder: RunFolder, console:
             model, prepared.plan, recipe, prepared.train, prepared.validation, Path(unused), console
         )
         trainings = 1 - share_done(folder.checkpoints)
+        if prepared.unlabelled is not None:  # a second one, of twice the rows at most
+            trainings += 2 * (1 - share_done(folder.checkpoints / SECOND))
         is_crossed = folder.exists and folder.read()["cross_validation"] is not None
         if recipe.evaluation.cv is not None and not is_crossed:
             trainings += recipe.evaluation.cv - 1  # that many trainings, each on all rows but a part
@@ -128,6 +132,12 @@ def _check_same(earlier: dict[str, Any], prepared: Prepared, folder: RunFolder) 
         raise RunError(
             f"{folder.path} was begun on other rows than {prepared.splits.train.source} now holds: choose another --output"
         )
+    if earlier["data"].get("unlabelled") != _unlabelled_summary(prepared):
+        raise RunError(f"{folder.path} was begun with other unlabelled texts: choose another --output")
+
+
+def _unlabelled_summary(prepared: Prepared) -> dict[str, Any] | None:
+    return None if prepared.unlabelled is None else prepared.unlabelled.summary()
 
 
 def _made_with(prepared: Prepared) -> dict[str, Any]:
@@ -158,6 +168,7 @@ def _first_record(prepared: Prepared, sources: Sources) -> dict[str, Any]:
         "data": {
             "sources": sources.described(),
             **splits.summary(),
+            "unlabelled": _unlabelled_summary(prepared),
             "max_length": tokens.max_length,
             "rows_cut": tokens.n_cut,
             "share_of_rows_cut": round(tokens.n_cut / max(len(tokens), 1), 4),
@@ -179,24 +190,12 @@ def _train(
     """Fit baselines and adapter, score what was held back, save; return the record so far."""
     recipe, splits = prepared.recipe, prepared.splits
     write_json(folder.train_hashes, [text_hash[:HASH_LETTERS] for text_hash in splits.train.hashes])
-    train, validation = prepared.train, prepared.validation
     if recipe.evaluation.cv is not None and folder.read()["cross_validation"] is None:
         with seconds.spent_on("cross_validation"):
             crossed = cross_validate(prepared, recipe.evaluation.cv, console)
         folder.update(cross_validation=crossed)
     baselines = _baselines(prepared, model, folder, resume, seconds, console)
-    trainer = make_trainer(
-        model,
-        prepared.plan,
-        recipe,
-        train,
-        validation,
-        folder.checkpoints,
-        console,
-        history=folder.history,
-    )
-    fit_adapter(trainer, resume=resume)
-    seconds.set("training", trainer.seconds)
+    trainer, done = train_adapter(prepared, model, folder, resume, seconds, console)
     _save(prepared, model, folder)
     with seconds.spent_on("scoring"):
         model, shift = _as_it_predicts(prepared, model, folder)
@@ -207,8 +206,9 @@ def _train(
         peak_gb=round(peak_bytes() / 1e9, 2),
         baselines=baselines.to_json(),
         temperatures=temperatures or (folder.read()["cross_validation"] or {}).get("temperatures", {}),
-        best_epoch=_best_epoch(trainer, history, validation is not None),
+        best_epoch=_best_epoch(trainer, history, splits.validation is not None),
         steps=max((line["step"] for line in history), default=0),
+        **done,
     )
 
 
@@ -229,10 +229,13 @@ def _baselines(
         embeddings = embed_frozen(
             prepared.embedder(model), train.input_ids, recipe.training.per_device_eval_batch_size
         )
+    texts = prepared.splits.train.texts
     with seconds.spent_on("baselines"), console.status("fitting the baselines"):
-        baselines = fit_baselines(
-            prepared.splits.train.texts, train.labels, n_labels, embeddings, recipe.seed
-        )
+        baselines = fit_baselines(texts, train.labels, n_labels, embeddings, recipe.seed)
+        rows = drawn_rows(len(texts), recipe.seed)
+        remembered = {name: values[rows] for name, values in embeddings.items()}
+        look = Look.of([texts[row] for row in rows], remembered, baselines, are_train=True)
+        write_look(folder.look("train"), look)
         save_baselines(baselines, folder.baselines)
     if recipe.model.head_init == "probe":
         start_from_probe(model, train, baselines, recipe)
@@ -259,7 +262,7 @@ def _score_held_back(
     """Score validation and calibration, by adapter and baselines, and keep the scored rows.
 
     Returns:
-        Each baseline's temperature on the calibration rows; nothing where there are none.
+        The adapter's and each baseline's temperature on the calibration rows; nothing where there are none.
     """
     batch_size = prepared.recipe.training.per_device_eval_batch_size
     temperatures: dict[str, float] = {}
@@ -271,11 +274,12 @@ def _score_held_back(
         with seconds.spent_on("scoring"):
             scores = score(model, input_ids, batch_size)
         with seconds.spent_on("scoring_baselines"):
-            others = baselines.scores(rows.texts, embed_frozen(model, input_ids, batch_size))
-        predictions = {name: values.argmax(axis=1) for name, values in others.items()}
+            look = Look.of(rows.texts, embed_frozen(model, input_ids, batch_size), baselines, are_train=False)
+        predictions = {name: values.argmax(axis=1) for name, values in look.scores.items()}
+        write_look(folder.look(split), look)
         write_scores(folder.scores(split), rows.row_numbers, rows.labels, scores, predictions)
         if split == "calibration":
-            temperatures = fit_temperatures(others, rows.labels)
+            temperatures = fit_temperatures({"adapter": scores.logits, **look.scores}, rows.labels)
     return temperatures
 
 

@@ -1,0 +1,188 @@
+"""One training, or two: the second with the unlabelled texts that the first is sure of (Lee 2013, pseudo-labels)."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+from pyarrow import parquet
+from rich.console import Console
+from scipy.special import softmax
+
+from submillion.data.duplicates import HASH_LETTERS
+from submillion.data.token_lists import TokenLists
+from submillion.errors import RunError
+from submillion.model.adapter import freeze_unplanned
+from submillion.model.build import Classifier
+from submillion.run import RunFolder, write_json, written_atomically
+from submillion.scoring import score
+from submillion.temperature import fit_temperature
+from submillion.training.checkpoints import complete_checkpoints
+from submillion.training.finish import finish_adapter
+from submillion.training.fit import Labelled, fit_adapter, make_trainer
+from submillion.training.prepare import Prepared
+from submillion.training.seconds import Seconds
+from submillion.training.trainer import BudgetTrainer, read_trained, write_trained
+
+START = "start.safetensors"
+"""In `checkpoints/`: the trained parameters before the first step."""
+
+SECOND = "self-training"
+"""The folder in `checkpoints/` of the second training's own."""
+
+
+def pseudo_labels_of(folder: RunFolder) -> Path:
+    """Return where the labels are kept that the first training gave; the file is there once they are settled."""
+    return folder.path / "pseudo_labels.parquet"
+
+
+def train_adapter(
+    prepared: Prepared,
+    model: Classifier,
+    folder: RunFolder,
+    resume: bool,
+    seconds: Seconds,
+    console: Console,
+) -> tuple[BudgetTrainer, dict[str, Any]]:
+    """Train the model in place; where there are unlabelled texts, once more from the same start with some of them.
+
+    Args:
+        prepared: Rows, tokens, plan and recipe.
+        model: Its head already started, unless a checkpoint will be loaded.
+        folder: Where checkpoints and labels are kept.
+        resume: Go on from what stands there.
+        seconds: Told what each training took.
+        console: Where progress is shown.
+
+    Returns:
+        The trainer of the last training, and for `run.json` ``averaged_epochs``, ``adapter_scale`` and
+        ``self_training``, each None where nothing was asked.
+    """
+    labels_file, start = pseudo_labels_of(folder), folder.checkpoints / START
+    freeze_unplanned(model, prepared.plan)  # embedding the rows has let a frozen head train again
+    if not (resume and labels_file.is_file()):
+        if prepared.unlabelled is not None and not (resume and complete_checkpoints(folder.checkpoints)):
+            write_trained(model, start)
+        train = prepared.train
+        trainer, done = _one_training(prepared, model, train, folder, folder.checkpoints, resume, console)
+        seconds.set("training", trainer.seconds)
+        done["self_training"] = None
+        if prepared.unlabelled is None:
+            return trainer, done
+        with seconds.spent_on("self_training"):
+            done["self_training"] = _label(prepared, model, folder)
+        if not labels_file.is_file():
+            console.print("self-training: the first training is sure of no unlabelled text, and is kept")
+            return trainer, done
+        seconds.set("first_training", trainer.seconds)
+    train = _with_pseudo_labels(prepared, folder)
+    n_added = len(train.labels) - len(prepared.splits.train)
+    console.print(
+        f"self-training: {n_added:,} unlabelled texts join train, which starts anew", highlight=False
+    )
+    read_trained(model, start)
+    checkpoints = folder.checkpoints / SECOND
+    trainer, done = _one_training(prepared, model, train, folder, checkpoints, resume, console)
+    seconds.set("training", trainer.seconds)
+    return trainer, done | {"self_training": folder.read()["self_training"]}
+
+
+def _one_training(
+    prepared: Prepared,
+    model: Classifier,
+    train: Labelled,
+    folder: RunFolder,
+    checkpoints: Path,
+    resume: bool,
+    console: Console,
+) -> tuple[BudgetTrainer, dict[str, Any]]:
+    recipe, validation = prepared.recipe, prepared.validation
+    trainer = make_trainer(
+        model, prepared.plan, recipe, train, validation, checkpoints, console, history=folder.history
+    )
+    fit_adapter(trainer, resume=resume)
+    return trainer, finish_adapter(trainer, recipe.training, validation)
+
+
+def _label(prepared: Prepared, model: Classifier, folder: RunFolder) -> dict[str, Any]:
+    """Label the unlabelled texts that the model is sure of, keep the labels, and return what to say of them."""
+    if prepared.unlabelled is None:
+        raise ValueError("there are no unlabelled texts")
+    config, splits = prepared.recipe.training, prepared.splits
+    batch_size, temperature = config.per_device_eval_batch_size, 1.0
+    if splits.calibration is not None:
+        held_back = score(model, prepared.tokens["calibration"].input_ids, batch_size)
+        temperature = fit_temperature(held_back.logits, splits.calibration.labels)
+    logits = score(model, prepared.tokens["unlabelled"].input_ids, batch_size).logits
+    probabilities = softmax(logits.astype(np.float64) / temperature, axis=1)
+    rows = sure_rows(probabilities, config.self_training_threshold, len(splits.train))
+    labels = probabilities[rows].argmax(axis=1)
+    counts = np.bincount(labels, minlength=len(splits.label_names)).tolist()
+    record = {
+        "threshold": config.self_training_threshold,
+        "temperature": temperature,
+        "n_unlabelled": len(logits),
+        "n_sure": int(np.sum(probabilities.max(axis=1) >= config.self_training_threshold)),
+        "n_used": len(rows),
+        "used_per_class": dict(zip(splits.label_names, counts, strict=True)),
+    }
+    folder.update(self_training=record)
+    if len(rows):
+        shutil.copyfile(folder.history, folder.path / "history_first.jsonl")
+        hashes = [prepared.unlabelled.hashes[row] for row in rows]
+        table = {"text_sha256": hashes, "label": labels, "probability": probabilities[rows].max(axis=1)}
+        with written_atomically(pseudo_labels_of(folder)) as temporary:
+            parquet.write_table(pyarrow.table(table), temporary)
+    return record
+
+
+def sure_rows(probabilities: np.ndarray, threshold: float, most: int) -> np.ndarray:
+    """Return the rows whose largest probability reaches a threshold, in their order.
+
+    Of more than ``most`` the most probable of each label are taken, so many that the labels keep their shares.
+
+    Args:
+        probabilities: `[n, n_labels]`.
+        threshold: Inclusive.
+        most: Rows at most.
+
+    >>> sure_rows(np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.95, 0.05]]), 0.8, most=4).tolist()
+    [0, 1, 3]
+    >>> sure_rows(np.array([[0.9, 0.1], [0.95, 0.05], [0.2, 0.8], [0.1, 0.9]]), 0.8, most=2).tolist()
+    [1, 3]
+    """
+    surest, labels = probabilities.max(axis=1), probabilities.argmax(axis=1)
+    rows = np.flatnonzero(surest >= threshold)
+    if len(rows) <= most:
+        return rows
+    taken = []
+    for label in np.unique(labels[rows]):
+        of_label = rows[labels[rows] == label]
+        order = np.argsort(-surest[of_label], kind="stable")
+        taken.append(of_label[order[: most * len(of_label) // len(rows)]])
+    return np.sort(np.concatenate(taken))
+
+
+def _with_pseudo_labels(prepared: Prepared, folder: RunFolder) -> Labelled:
+    """Return the train rows and the texts that the first training labelled; `evaluate` will know these as trained on.
+
+    Raises:
+        RunError: If the kept labels are damaged, or of other texts.
+    """
+    if prepared.unlabelled is None:
+        raise ValueError("there are no unlabelled texts")
+    path, train = pseudo_labels_of(folder), prepared.train
+    place = {text_hash: row for row, text_hash in enumerate(prepared.unlabelled.hashes)}
+    try:
+        table = parquet.read_table(path)
+        hashes, labels = table["text_sha256"].to_pylist(), table["label"].to_numpy()
+        rows = np.array([place[text_hash] for text_hash in hashes], dtype=np.int64)
+    except (OSError, pyarrow.ArrowInvalid, KeyError) as error:
+        raise RunError(f"{path} cannot be used: {error}") from None
+    seen = [*prepared.splits.train.hashes, *hashes]
+    write_json(folder.train_hashes, [text_hash[:HASH_LETTERS] for text_hash in seen])
+    input_ids = TokenLists.joined(
+        [prepared.tokens["train"].input_ids, prepared.tokens["unlabelled"].input_ids.take(rows)]
+    )
+    return Labelled(input_ids, np.concatenate([train.labels, labels]))
