@@ -184,17 +184,25 @@ def evaluate(
     text_columns: Sequence[str] | None = None,
     label_column: str | None = None,
     encoder: str | None = None,
+    unlabelled: bool = False,
+    slices: Sequence[str] = (),
+    wanted_accuracy: float | None = None,
+    has_texts: bool = True,
 ) -> dict[str, Any]:
-    """Measure a run on labelled rows; a read of its test split is noted in it.
+    """Measure a run on labelled rows, where a read of its test split is noted; foretell its accuracy on others.
 
     Args:
         run: A finished run folder.
-        data: Labelled rows: a file, `hub:NAME`, a DataFrame or (text, label) pairs.
+        data: Rows: a file, `hub:NAME`, a DataFrame, (text, label) pairs or texts.
         against: A second finished run, compared row by row.
         output: Where the report goes; default: a folder in the run, named after the data.
         text_columns: Where the text stands; default: where it stood in training, else by its usual names.
         label_column: Where the label stands; default: where it stood in training, else by its usual names.
         encoder: The base's folder or hub id where it now lies elsewhere.
+        unlabelled: Do not read the labels, if there are any.
+        slices: Further columns: accuracy is given by each value of them.
+        wanted_accuracy: Ask from which confidence on so large a share of labelled rows is right.
+        has_texts: Whether `report.html` shows texts.
     """
     from submillion.evaluation.on_data import evaluate_run
 
@@ -206,6 +214,10 @@ def evaluate(
         text_columns=text_columns,
         label_column=label_column,
         encoder=encoder,
+        unlabelled=unlabelled,
+        slices=slices,
+        wanted_accuracy=wanted_accuracy,
+        has_texts=has_texts,
     )
 
 

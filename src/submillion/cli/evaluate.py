@@ -9,16 +9,28 @@ from submillion.cli.options import CommaList
     "evaluate",
     epilog="Examples:\n\n\b\n"
     "  submillion evaluate runs/first --data test.csv\n"
+    "  submillion evaluate runs/first --data next-month.csv\n"
     "  submillion evaluate runs/first --data test.csv --against runs/lean\n"
+    "  submillion evaluate runs/first --data test.csv --slices country --wanted-accuracy 0.98\n"
     "  submillion evaluate runs/first --data test.csv --json",
 )
 @click.argument("run")
-@click.option("--data", required=True, help="Labelled rows.")
-@click.option("--against", help="A second run, compared row by row.")
+@click.option("--data", required=True, help="Rows, with or without labels.")
+@click.option("--against", help="A second run, compared row by row on labelled rows.")
 @click.option("--output", help="Where the report goes. Default: RUN/evaluation/NAME.")
 @click.option("--text-columns", type=CommaList(), help="Columns joined by a space into the text.")
 @click.option("--label-column", help="Column of the label.")
 @click.option("--encoder", help="The folder or hub id of the run's base, where it now lies elsewhere.")
+@click.option("--unlabelled", is_flag=True, help="Do not read the labels, if there are any.")
+@click.option(
+    "--slices", type=CommaList(), help="Further columns of labelled rows: accuracy by each value of them."
+)
+@click.option(
+    "--wanted-accuracy",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="From which confidence on is so large a share of labelled rows right?",
+)
+@click.option("--no-texts", is_flag=True, help="Leave the texts out of report.html.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(
     run: str,
@@ -28,11 +40,16 @@ def command(
     text_columns: tuple[str, ...] | None,
     label_column: str | None,
     encoder: str | None,
+    unlabelled: bool,
+    slices: tuple[str, ...] | None,
+    wanted_accuracy: float | None,
+    no_texts: bool,
     as_json: bool,
 ) -> None:
-    """Measure a run on labelled rows, with intervals and the baselines on the same rows.
+    """Measure a run on labelled rows, with intervals and the baselines on the same rows; foretell it on others.
 
-    A read of the run's test split is recognised and noted in the run.
+    Of rows without labels it gives the accuracy to expect, the share of them that is unlike training, and which those
+    are. A read of the run's test split is recognised and noted in the run.
     """
     from submillion.cli import show
     from submillion.evaluation.on_data import evaluate_run
@@ -45,5 +62,9 @@ def command(
         text_columns=text_columns,
         label_column=label_column,
         encoder=encoder,
+        unlabelled=unlabelled,
+        slices=slices or (),
+        wanted_accuracy=wanted_accuracy,
+        has_texts=not no_texts,
     )
     show.result(report, as_json, show.report)

@@ -156,6 +156,23 @@ def _cross_validation(console: Console, figures: dict[str, Any]) -> None:
 def report(figures: dict[str, Any]) -> None:
     """Print an evaluation."""
     console = _console()
+    if "accuracy" in figures:
+        _measured(console, figures)
+    else:
+        console.print(
+            f"{escape(figures['data'])}: {figures['n']:,} rows, without labels", style="bold", soft_wrap=True
+        )
+    _foreseen(console, figures)
+    for note in figures["notes"]:
+        console.print(f"note: {escape(note)}", soft_wrap=True)
+    console.print(
+        f"report: {escape(figures['output'])}, to look at: {escape(figures['output'])}/report.html",
+        soft_wrap=True,
+    )
+
+
+def _measured(console: Console, figures: dict[str, Any]) -> None:
+    """Print what was measured on labelled rows."""
     _figures_table(console, str(figures["data"]), figures)
     _verdicts(console, figures)
     table = _table("label", ">precision", ">recall", ">F1", ">rows")
@@ -168,14 +185,80 @@ def report(figures: dict[str, Any]) -> None:
     _print_table(console, "\nby label, %", table)
     if "against" in figures:
         console.print(figures["against"]["verdict"]["sentence"], soft_wrap=True)
-    for note in figures["notes"]:
-        console.print(f"note: {escape(note)}", soft_wrap=True)
+    _slices(console, figures["slices"])
+    if threshold := figures["selective"]["threshold"]:
+        console.print(
+            escape(threshold["reason"])
+            if threshold["threshold"] is None
+            else f"above a confidence of {threshold['threshold']:.3f}, {100 * threshold['coverage']:.0f} % of the rows: "
+            f"{threshold['guarantee']}",
+            soft_wrap=True,
+        )
     if figures["test_reads"] is not None:
         reads = figures["test_reads"]
         console.print(
             f"these are the run's test rows; their labels were read {len(reads)} time(s): {_purposes(reads)}"
         )
-    console.print(f"report: {escape(figures['output'])}", soft_wrap=True)
+
+
+def _slices(console: Console, slices: dict[str, Any] | None) -> None:
+    """Print the slices that differ from the rest."""
+    for found in (slices or {"found": []})["found"]:
+        if found["differs"]:
+            console.print(
+                f"{escape(found['column'])} {escape(found['value'])}: {percent(found['accuracy'])} on {found['n']:,} rows, "
+                f"{100 * found['accuracy_of_rest']:.1f} on the rest (p {found['p_value']:.1g}, corrected for "
+                f"{slices['n_looked_at'] if slices else 0} slices)",
+                soft_wrap=True,
+            )
+
+
+def _foreseen(console: Console, figures: dict[str, Any]) -> None:
+    """Print what can be said without labels."""
+    expected, share = figures["estimated_accuracy"], figures["ood_share"]
+    labelled = "without its labels: " if "accuracy" in figures else ""
+    if expected["value"] is None:
+        console.print(
+            f"{labelled}no accuracy is foretold: {escape(expected['refused'])}", style="bold", soft_wrap=True
+        )
+    else:
+        console.print(f"{labelled}accuracy to expect: {percent(expected)} %", style="bold", soft_wrap=True)
+        console.print(f"this holds if {escape(expected['assumption'])}", style="dim", soft_wrap=True)
+    if share is None:
+        console.print(f"share unlike training: {escape(figures['ood_note'])}", soft_wrap=True)
+        return
+    console.print(
+        f"unlike training: {percent(share)} % of the rows, at least {100 * share['at_least']:.0f} % whatever they are",
+        style="bold",
+        soft_wrap=True,
+    )
+    worst = expected["if_unlike_are_wrong"]
+    if worst is not None and share["at_least"] > 0:
+        console.print(
+            f"  if none of those belong to a label of the model: accuracy {100 * worst:.1f} %. Look at them: nothing here "
+            "tells a class that training lacks from a new topic of a known one",
+            soft_wrap=True,
+        )
+    for part in figures["parts"]:
+        if part["estimated_accuracy"] is not None and share["value"] > 0:
+            console.print(f"  of the {part['name']} rows: {percent(part['estimated_accuracy'])} % to expect")
+    for group in figures["groups"]:
+        told = [
+            f"{group['n']:,} rows ({100 * group['share']:.0f} %)",
+            f"words: {', '.join(group['words']) or '-'}",
+        ]
+        if group["characters"]:
+            told.append(f"characters unseen in training: {' '.join(group['characters'])}")
+        told += [
+            f"{name} {values['here']:g} (in training {values['in_training']:g})"
+            for name, values in group["striking"].items()
+        ]
+        console.print(f"  a group unlike training: {escape('; '.join(told))}", soft_wrap=True)
+    if "accuracy" not in figures:
+        table = _table("predicted", ">here, %", ">in training, %")
+        for row in figures["predicted_shares"]:
+            table.add_row(escape(row["label"]), f"{100 * row['new']:.1f}", f"{100 * row['training']:.1f}")
+        _print_table(console, "", table)
 
 
 def _purposes(reads: list[dict[str, Any]]) -> str:

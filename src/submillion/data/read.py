@@ -242,6 +242,24 @@ def _as_integers(labels: Sequence[str | int], numbers: Sequence[int], source: st
     return [int(label) for label in labels]
 
 
+def read_columns(source: Any, columns: Sequence[str]) -> dict[str, list[Any]]:
+    """Return whole columns of a source as they stand there, one value a row; empty cells too.
+
+    Raises:
+        DataError: If the source cannot be opened, or lacks a column.
+    """
+    opened = open_source(source, "optional")
+    if missing := [column for column in columns if column not in opened.columns]:
+        raise DataError(
+            f"{opened.name} has no column {', '.join(map(repr, missing))}: it has {', '.join(map(repr, opened.columns))}"
+        )
+    values: dict[str, list[Any]] = {column: [] for column in columns}
+    for piece in opened.read(columns, 65_536):
+        for column in columns:
+            values[column].extend(piece[column])
+    return values
+
+
 def columns_present(
     source: Any, text_columns: Sequence[str] | None, label_column: str | None
 ) -> tuple[Sequence[str] | None, str | None]:

@@ -67,11 +67,13 @@ def _scored_sets(folder: RunFolder, record: dict[str, Any]) -> dict[str, tuple[s
         rows = read_scores(folder.scores("validation"))
         numbers = ",".join(map(str, rows.row_numbers))
         sets[f"{record['data']['splits']['validation']['sha256']} {numbers}"] = ("validation", rows)
-    for report in sorted(folder.evaluation.glob("*/report.json")):
-        sets[read_json(report)["ordered_sha256"]] = (
-            report.parent.name,
-            read_scores(report.parent / "predictions.parquet"),
-        )
+    for path in sorted(folder.evaluation.glob("*/report.json")):
+        report = read_json(path)
+        if "accuracy" in report:  # of rows without labels there is nothing to compare
+            sets[report["ordered_sha256"]] = (
+                path.parent.name,
+                read_scores(path.parent / "predictions.parquet"),
+            )
     return sets
 
 

@@ -1,4 +1,4 @@
-"""Evaluate a run on labelled rows: the only way to the labels of a test split."""
+"""Evaluate a run on rows, labelled or not: the only way to the labels of a test split."""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,18 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
+from pyarrow import csv
 
-from submillion.baselines import load_baselines
+from submillion.baselines import Baselines, load_baselines
 from submillion.data import RawRows, encode_labels, read_rows
 from submillion.data.duplicates import HASH_LETTERS, split_sha256, text_hashes
-from submillion.data.read import columns_present
-from submillion.errors import DataError
+from submillion.data.read import columns_present, read_columns
+from submillion.errors import ConfigError, DataError
 from submillion.evaluation.labelled import evaluate_labelled
 from submillion.evaluation.plots import plot_confusion
+from submillion.evaluation.report import write_report
+from submillion.evaluation.unlabelled import confidence_of, foresee
 from submillion.prediction import load_adapter
-from submillion.run import RunFolder, read_json, write_json
-from submillion.scoring import write_scores
+from submillion.reference import Look
+from submillion.run import RunFolder, read_json, write_json, written_atomically
+from submillion.scoring import Scores, write_scores
 from submillion.statistics import compare
+
+NO_LABEL = -1
+"""In `predictions.parquet`, of rows without labels."""
 
 
 def evaluate_run(
@@ -30,71 +38,207 @@ def evaluate_run(
     text_columns: Sequence[str] | None = None,
     label_column: str | None = None,
     encoder: str | None = None,
+    unlabelled: bool = False,
+    slices: Sequence[str] = (),
+    wanted_accuracy: float | None = None,
+    has_texts: bool = True,
 ) -> dict[str, Any]:
-    """Score labelled rows with a run, its baselines and, where asked, another run; keep and return the report.
+    """Score rows with a run; keep and return the report.
 
-    The test split of the run is recognised by the sha256 of its normalised texts, and each read of its labels
-    is noted in the run.
+    What can be said without labels is said of all rows: the accuracy to expect, and the share unlike training. Labelled
+    rows are also measured, beside the run's baselines and, where asked, another run. The test split of the run is
+    recognised by the sha256 of its normalised texts, and each read of its labels is noted in the run.
 
     Args:
         run: A finished run folder.
-        data: Labelled rows: a file, a folder, `hub:NAME`, or rows in memory.
-        against: A second finished run, compared row by row.
+        data: Rows: a file, a folder, `hub:NAME`, or rows in memory.
+        against: A second finished run, compared row by row on labelled rows.
         output: Where the report goes; default: a folder in the run, named after the data.
         text_columns: Where the text stands; default: where it stood in training, else by its usual names.
         label_column: Where the label stands; default: where it stood in training, else by its usual names.
         encoder: The folder or hub id of the run's base, where it now lies elsewhere.
+        unlabelled: Do not read the labels, if there are any.
+        slices: Further columns: accuracy is given by each value of them.
+        wanted_accuracy: Ask from which confidence on so large a share of labelled rows is right; between 0 and 1 exclusive.
+        has_texts: Whether `report.html` shows texts.
 
     Raises:
         RunError: If a folder is no finished run.
         DataError: If the data cannot be read, or hold a label that the run does not know.
+        ConfigError: If what is asked needs labels, and there are none.
     """
     folder = RunFolder(run)
     record = folder.read_finished()
-    other = None if against is None else RunFolder(against).read_finished()
-    rows = _read_as_trained(data, record, text_columns, label_column)
+    rows = _read_as_trained(data, record, text_columns, label_column, unlabelled)
+    if rows.labels is None:
+        _check_unlabelled(rows, against, slices, wanted_accuracy)
+        return _evaluate_unlabelled(folder, record, rows, output, encoder, has_texts)
     labels = _encoded(rows, record)
-    if other is not None:
-        other_rows = _read_as_trained(data, other, text_columns, label_column)
-        other_labels = _encoded(other_rows, other)
-        if other_rows.row_numbers != rows.row_numbers:
-            raise DataError(f"{rows.source}: {run} and {against} read other rows of it: name --text-columns")
+    other = None
+    if against is not None:
+        other = _Other(against, data, rows, text_columns, label_column)
+    columns = _columns(data, slices, rows)
     report: dict[str, Any] = {"run": str(run), "data": rows.source}
     report |= _note_read(
         folder, record, rows, "evaluate" if against is None else f"evaluate against {against}"
     )
-    scores, embeddings = load_adapter(run, encoder=encoder).scores_and_embeddings(rows.texts)
-    predictions = load_baselines(folder.baselines).predict(rows.texts, embeddings)
-    margin = record["recipe"]["evaluation"]["margin"] / 100
+    scores, look, baselines = _scored(folder, rows, encoder)
     names = record["data"]["label_names"]
     labelled = evaluate_labelled(
-        labels, scores.logits, names, predictions, margin=margin, seed=record["recipe"]["seed"]
+        labels,
+        scores.logits,
+        names,
+        {name: values.argmax(axis=1) for name, values in look.scores.items()},
+        margin=record["recipe"]["evaluation"]["margin"] / 100,
+        seed=record["recipe"]["seed"],
+        temperature=(record.get("temperatures") or {}).get("adapter"),
+        word_counts=np.array([len(text.split()) for text in rows.texts]),
+        columns=columns,
+        wanted_accuracy=wanted_accuracy,
     )
-    report |= labelled.to_json()
+    foreseen, unlike = foresee(folder, record, rows.texts, scores, look, baselines)
+    report |= labelled.to_json() | foreseen
     report["notes"] = [
         *labelled.notes,
         *rows.notes,
         *_warn_of_rows_seen(folder, report["split"], rows),
         *_who_answers(record),
     ]
-    if against is not None and other is not None:
-        _note_read(RunFolder(against), other, other_rows, f"compared by evaluate with {run}")
-        shares_base = encoder is not None and other["encoder"] == record["encoder"]
-        theirs = load_adapter(against, encoder=encoder if shares_base else None).scores(other_rows.texts)
+    if other is not None:
+        report["against"] = other.compared(scores, labels, report, record, encoder)
+    destination = _destination(folder, rows, report["ordered_sha256"]) if output is None else Path(output)
+    plot_confusion(report["confusion"]["matrix"], names, destination / "confusion.png")
+    _keep_rows(destination, rows, labels, scores, look, unlike, record)
+    return _kept(destination, report, rows, has_texts)
+
+
+def _evaluate_unlabelled(
+    folder: RunFolder,
+    record: dict[str, Any],
+    rows: RawRows,
+    output: str | Path | None,
+    encoder: str | None,
+    has_texts: bool,
+) -> dict[str, Any]:
+    """Report on rows without labels."""
+    scores, look, baselines = _scored(folder, rows, encoder)
+    foreseen, unlike = foresee(folder, record, rows.texts, scores, look, baselines)
+    ordered = hashlib.sha256("\n".join(text_hashes(rows.texts)).encode()).hexdigest()
+    report = {
+        "run": str(folder.path),
+        "data": rows.source,
+        "n": len(rows.texts),
+        "ordered_sha256": ordered,
+        **foreseen,
+        "notes": [*rows.notes, *_warn_of_rows_seen(folder, None, rows), *_who_answers(record)],
+    }
+    destination = _destination(folder, rows, ordered) if output is None else Path(output)
+    _keep_rows(destination, rows, np.full(len(rows.texts), NO_LABEL), scores, look, unlike, record)
+    return _kept(destination, report, rows, has_texts)
+
+
+def _keep_rows(
+    destination: Path,
+    rows: RawRows,
+    labels: np.ndarray,
+    scores: Scores,
+    look: Look,
+    unlike: np.ndarray,
+    record: dict[str, Any],
+) -> None:
+    """Write the scored rows, and a line for each to look at."""
+    numbers = np.asarray(rows.row_numbers)
+    predictions = {name: values.argmax(axis=1) for name, values in look.scores.items()}
+    write_scores(destination / "predictions.parquet", numbers, labels, scores, predictions)
+    names = np.array(record["data"]["label_names"], dtype=object)
+    confidence = confidence_of(scores.logits, record)
+    table = pyarrow.table(
+        {
+            "row": numbers,
+            "predicted": names[scores.predictions].astype(str),
+            "confidence": confidence.round(4),
+            "unlike": unlike.round(4),
+        }
+    )
+    with written_atomically(destination / "rows.csv") as temporary:
+        csv.write_csv(table, temporary)
+
+
+def _kept(destination: Path, report: dict[str, Any], rows: RawRows, has_texts: bool) -> dict[str, Any]:
+    """Write the report, and return it with where it lies; what reads an evaluation looks for `report.json`, the last."""
+    texts = dict(enumerate(rows.texts)) if has_texts else None
+    write_report(destination / "report.html", report, texts)
+    write_json(destination / "report.json", report)
+    return report | {"output": str(destination)}
+
+
+def _scored(folder: RunFolder, rows: RawRows, encoder: str | None) -> tuple[Scores, Look, Baselines]:
+    """Return the adapter's scores, how the rows look, and the baselines."""
+    scores, embeddings = load_adapter(folder.path, encoder=encoder).scores_and_embeddings(rows.texts)
+    baselines = load_baselines(folder.baselines)
+    return scores, Look.of(rows.texts, embeddings, baselines, are_train=False), baselines
+
+
+def _check_unlabelled(
+    rows: RawRows, against: str | Path | None, slices: Sequence[str], wanted_accuracy: float | None
+) -> None:
+    asked = {"against": against, "slices": slices, "wanted_accuracy": wanted_accuracy}
+    if named := [name for name, value in asked.items() if value]:
+        raise ConfigError(
+            f"{', '.join(named)} needs labels, and {rows.source} is read without: name their column by --label-column, or "
+            "leave it out"
+        )
+
+
+def _columns(data: Any, names: Sequence[str], rows: RawRows) -> dict[str, np.ndarray]:
+    """Return the columns to slice by, a value for each row that was read."""
+    found = read_columns(data, names) if names else {}
+    return {name: np.array([values[row] for row in rows.row_numbers]) for name, values in found.items()}
+
+
+class _Other:
+    """The run that is compared with, and the rows as it reads them.
+
+    Raises:
+        RunError: If it is no finished run.
+        DataError: If it reads other rows of the data, or does not know a label.
+    """
+
+    def __init__(
+        self,
+        run: str | Path,
+        data: Any,
+        rows: RawRows,
+        text_columns: Sequence[str] | None,
+        label_column: str | None,
+    ):
+        self.folder = RunFolder(run)
+        self.record = self.folder.read_finished()
+        self.rows = _read_as_trained(data, self.record, text_columns, label_column, False)
+        self.labels = _encoded(self.rows, self.record)
+        if self.rows.row_numbers != rows.row_numbers:
+            raise DataError(f"{rows.source}: {run} reads other rows of it: name --text-columns")
+
+    def compared(
+        self,
+        scores: Scores,
+        labels: np.ndarray,
+        report: dict[str, Any],
+        record: dict[str, Any],
+        encoder: str | None,
+    ) -> dict[str, Any]:
+        """Return the verdict between the first run's scores and this one's, whose read of a test split is noted."""
+        run, first = str(self.folder.path), report["run"]
+        _note_read(self.folder, self.record, self.rows, f"compared by evaluate with {first}")
+        shares_base = encoder is not None and self.record["encoder"] == record["encoder"]
+        theirs = load_adapter(run, encoder=encoder if shares_base else None).scores(self.rows.texts)
         verdict = compare(
             scores.predictions == labels,
-            theirs.predictions == other_labels,
-            margin=margin,
-            names=(str(run), str(against)),
+            theirs.predictions == self.labels,
+            margin=record["recipe"]["evaluation"]["margin"] / 100,
+            names=(first, run),
         )
-        report["against"] = {"run": str(against), "verdict": verdict.to_json()}
-    destination = _destination(folder, rows, report["ordered_sha256"]) if output is None else Path(output)
-    write_scores(
-        destination / "predictions.parquet", np.asarray(rows.row_numbers), labels, scores, predictions
-    )
-    plot_confusion(report["confusion"]["matrix"], names, destination / "confusion.png")
-    write_json(destination / "report.json", report)  # last: what reads an evaluation looks for it
-    return report | {"output": str(destination)}
+        return {"run": run, "verdict": verdict.to_json()}
 
 
 def _read_as_trained(
@@ -102,16 +246,20 @@ def _read_as_trained(
     record: dict[str, Any],
     text_columns: Sequence[str] | None,
     label_column: str | None,
+    unlabelled: bool,
 ) -> RawRows:
-    """Read labelled rows by the columns asked for, else by those the run was trained on, else by usual names."""
+    """Read rows by the columns asked for, else by those the run was trained on, else by usual names.
+
+    Where there are labels, rows with an empty text are left out.
+    """
     trained = record["recipe"]["data"]
     texts, label = columns_present(data, trained["text_columns"], trained["label_column"])
-    return read_rows(
-        data,
-        text_columns=text_columns or texts,
-        label_column=label_column or label,
-        labels="required",
-    )
+    columns: dict[str, Any] = {"text_columns": text_columns or texts}
+    if unlabelled:
+        return read_rows(data, **columns, labels="never")
+    columns["label_column"] = label_column or label
+    rows = read_rows(data, **columns, labels="optional")
+    return rows if rows.labels is None else read_rows(data, **columns, labels="required")
 
 
 def _encoded(rows: RawRows, record: dict[str, Any]) -> np.ndarray:

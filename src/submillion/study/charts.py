@@ -1,24 +1,12 @@
-"""The charts of a study's report, as inline SVG whose colours the page's own style sheet decides."""
+"""The charts of a study's report, as inline SVG."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from typing import Any
 
 import numpy as np
 
-INK, MUTED, RULE, FAINT = "#010101", "#010102", "#010103", "#010104"
-SERIES = ("#010105", "#010106", "#010107", "#010108", "#010109", "#01010a")
-"""The recommended candidate's colour, then those of the next in the ranking."""
-
-_VARIABLES = {
-    INK: "currentColor", MUTED: "var(--muted)", RULE: "var(--rule)", FAINT: "var(--faint)",
-} | {colour: f"var(--series-{place})" for place, colour in enumerate(SERIES)}  # fmt: skip
-"""Matplotlib draws in colours that stand for nothing but these."""
-
-_WIDTH = 4.6
-_FONT = 9
+from submillion.page.charts import FAINT, FONT, INK, MUTED, empty_axes, svg_of
 
 
 @dataclass(frozen=True)
@@ -52,7 +40,7 @@ def plot_intervals(ranking: Sequence[Mapping[str, Any]], colours: Mapping[int, s
         axes.plot([100 * figure["low"], 100 * figure["high"]], [row, row], color=colour, linewidth=1.4)
         axes.plot([100 * figure["value"]], [row], "o", color=colour, markersize=5.5)
     axes.set_xlabel("validation accuracy (%)")
-    return _svg(axes, "intervals")
+    return svg_of(axes, "intervals")
 
 
 def plot_differences(ranking: Sequence[Mapping[str, Any]], margin: float, colours: Mapping[int, str]) -> str:
@@ -71,7 +59,7 @@ def plot_differences(ranking: Sequence[Mapping[str, Any]], margin: float, colour
         axes.plot([100 * line["low"]], [row], "|", color=colour, markersize=7, markeredgewidth=1.4)
         axes.plot([100 * line["difference"]], [row], "o", color=colour, markersize=5.5)
     axes.set_xlabel("difference to the best (points)")
-    return _svg(axes, "differences")
+    return svg_of(axes, "differences")
 
 
 def plot_curves(curves: Sequence[Curve], colours: Mapping[int, str], name: str) -> str:
@@ -82,7 +70,7 @@ def plot_curves(curves: Sequence[Curve], colours: Mapping[int, str], name: str) 
         colours: Number -> colour, of those that stand out; these are numbered at their ends.
         name: Of the chart, another for each of the page.
     """
-    axes = _axes(3.0)
+    axes = empty_axes(3.0)
     low, high = _range(accuracy for curve in curves for accuracy in curve.accuracies)
     ends: dict[int, tuple[float, float]] = {}
     for curve in sorted(curves, key=lambda curve: curve.number in colours):
@@ -105,7 +93,7 @@ def plot_curves(curves: Sequence[Curve], colours: Mapping[int, str], name: str) 
     axes.xaxis.set_major_locator(_whole_numbers())
     axes.set_xlabel("epoch")
     axes.set_ylabel("validation accuracy (%)")
-    return _svg(axes, name)
+    return svg_of(axes, name)
 
 
 def plot_points(
@@ -122,7 +110,7 @@ def plot_points(
         axis: What the cost is.
         name: Of the chart, another for each of the page.
     """
-    axes = _axes(3.0)
+    axes = empty_axes(3.0)
     low, high = _range(point.accuracy for point in (*last, *earlier))
     for points, face, edge in ((earlier, "none", FAINT), (last, INK, INK)):
         for point in points:
@@ -148,33 +136,17 @@ def plot_points(
         is_above = number == heights[-1]
         axes.annotate(
             labels[number], (point.cost, max(100 * point.accuracy, low)), (0, 8 if is_above else -8),
-            textcoords="offset points", color=colours[number], fontsize=_FONT, va="bottom" if is_above else "top", zorder=4,
+            textcoords="offset points", color=colours[number], fontsize=FONT, va="bottom" if is_above else "top", zorder=4,
             ha="right" if place > 0.67 else "left" if place < 0.33 else "center",
         )  # fmt: skip
     axes.set_xlabel(axis)
     axes.set_ylabel("validation accuracy (%)")
-    return _svg(axes, name)
-
-
-def _axes(height: float) -> Any:
-    """Return empty axes in the house's quiet dress, `height` inches high."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-    axes = figure.subplots()
-    axes.grid(color=RULE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(RULE)
-    axes.tick_params(which="both", color=RULE, labelcolor=MUTED, labelsize=_FONT, length=0)
-    axes.xaxis.label.set(color=MUTED, size=_FONT)
-    axes.yaxis.label.set(color=MUTED, size=_FONT)
-    return axes
+    return svg_of(axes, name)
 
 
 def _rows(names: Sequence[str]) -> Any:
     """Return axes with a row a name, the first on top."""
-    axes = _axes(0.75 + 0.24 * len(names))
+    axes = empty_axes(0.75 + 0.24 * len(names))
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_yticks(range(len(names)), names)
     axes.set_ylabel("candidate")
@@ -214,7 +186,7 @@ def _number_ends(
     for number, height in zip(ends, heights, strict=True):
         axes.annotate(
             str(number), (last, height), (9, 0), textcoords="offset points", color=colours[number],
-            fontsize=_FONT, va="center",
+            fontsize=FONT, va="center",
         )  # fmt: skip
 
 
@@ -230,22 +202,3 @@ def _spread(heights: Sequence[float], gap: float, top: float) -> list[float]:
         moved[place] = min(moved[place], free)
         free = moved[place] - gap
     return moved
-
-
-def _svg(axes: Any, name: str) -> str:
-    """Return a figure as an `<svg>` element that can stand in a page, beside others."""
-    import matplotlib
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-
-    figure = axes.figure
-    FigureCanvasSVG(figure)
-    out = StringIO()
-    # Text stays text; the salt keeps the ids of one chart from those of another, and the same each time.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-        figure.savefig(out, format="svg", transparent=True)
-    svg = out.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
-    svg = re.sub(r'(<svg [^>]*?) version="[^"]*"', r"\1", svg)
-    return re.sub("|".join(_VARIABLES), lambda found: _VARIABLES[found.group()], svg)

@@ -5,17 +5,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from submillion.errors import RunError
+from submillion.page.charts import SERIES
+from submillion.page.render import write_page
 from submillion.recipe import checked_recipe
-from submillion.run import written_atomically
-from submillion.statistics import percent
 from submillion.study import charts
 from submillion.study.charts import Curve, Point
 from submillion.study.recipe import SearchRecipe
@@ -42,19 +40,7 @@ def write_report(folder: "StudyFolder") -> Path:
         raise RunError(
             f"{folder.path} has no recommendation yet: go on with it by: submillion search --resume"
         )
-    page = _page(_Study(record), folder.path.name)
-    with written_atomically(folder.report) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-    return folder.report
-
-
-def _page(study: "_Study", name: str) -> str:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"percent": percent, "points": _points, "number": _number, "count": _count}
-    template = (files("submillion.study") / "report.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(template).render(study=study, name=name)
+    return write_page(folder.report, "study/report.html.j2", study=_Study(record), name=folder.path.name)
 
 
 @dataclass(frozen=True)
@@ -142,7 +128,7 @@ class _Study:
         """The candidates that stand out: the recommended one, the best, and the next in the ranking."""
         ranked = [line["number"] for line in self.recommendation["ranking"]]
         order = dict.fromkeys([self.recommendation["number"], self.recommendation["best"], *ranked])
-        return dict(zip(order, charts.SERIES, strict=False))
+        return dict(zip(order, SERIES, strict=False))
 
     @property
     def marked(self) -> dict[int, str]:
@@ -342,22 +328,3 @@ def _choices(values: Sequence[Any] | Mapping[str, Any]) -> str:
         else json.dumps(value)
         for value in values
     )
-
-
-def _points(share: float) -> str:
-    """Return how many points of 100 a difference lies below.
-
-    >>> _points(-0.0123), _points(0.0)
-    ('1.23', '0.00')
-    """
-    return f"{abs(100 * share):.2f}"
-
-
-def _number(value: float | None) -> str:
-    """Return seconds or a percentage with one decimal; a dash where there is none."""
-    return "-" if value is None else f"{value:,.1f}"
-
-
-def _count(value: int | None) -> str:
-    """Return a whole number with its thousands apart; a dash where there is none."""
-    return "-" if value is None else f"{value:,}"

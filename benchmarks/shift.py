@@ -1,0 +1,255 @@
+"""What is foretold of rows without labels, beside what is true: estimated accuracy and the share unlike training.
+
+    python benchmarks/shift.py                      about two hours on 2 cores without bf16; goes on where it stopped
+    python benchmarks/shift.py --families typos     a part of it
+    python benchmarks/shift.py --summary            the tables, without computing
+
+Nine models (three tasks, three seeds; all-MiniLM-L6-v2, 64 tokens, 2 epochs) each score pools of rows: familiar ones and those
+of every family of `shift_texts.py`. A cell is 1,000 rows, of which 0 to 100 % are of the family. Methods and constants were
+chosen on the families of development; the held-out ones are reported once. A line a cell.
+"""
+
+import argparse
+import pickle
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.special import softmax
+from sklearn.metrics import roc_auc_score
+
+import shift_texts
+import submillion
+from record import append, lines, stands
+from submillion.baselines import load_baselines
+from submillion.evaluation.expected import expect
+from submillion.evaluation.unlabelled import confidence_of
+from submillion.evaluation.unlike import columns_of, find_unlike
+from submillion.prediction.load import load_adapter
+from submillion.reference import Look, read_look
+from submillion.run import RunFolder
+from submillion.scoring import read_scores
+
+NAME = "shift"
+RUNS = Path(__file__).resolve().parents[1] / "runs" / NAME
+SEEDS = (1, 2, 3)
+SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
+N_ROWS = 1000
+FIELDS: dict[str, Any] = {"max_length": 64, "num_train_epochs": 2, "calibration_share": 0.15}
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    every = (*shift_texts.DEVELOPMENT, *shift_texts.HELD_OUT)
+    options.add_argument("--families", nargs="+", choices=every, default=every)
+    options.add_argument("--summary", action="store_true")
+    asked = options.parse_args()
+    for seed in () if asked.summary else SEEDS:
+        for task, families in shift_texts.TASKS.items():
+            wanted = [family for family in families if family in asked.families]
+            if wanted:
+                run(task, seed, wanted)
+    print(summary())
+
+
+def run(task: str, seed: int, families: list[str]) -> None:
+    """Do every cell of a model that does not stand there yet."""
+    todo = [
+        (family, share)
+        for family in families
+        for share in SHARES
+        if not stands(NAME, task=task, seed=seed, family=family, share=share)
+        and (share > 0 or family == families[0])  # the cells at 0 % are the same for all families
+    ]
+    if not todo:
+        return
+    folder, pools = scored(task, seed)
+    for family, share in todo:
+        rows, origin = mixed(pools["familiar"], pools[family], share)
+        append(NAME, cell(folder, rows, origin), task=task, seed=seed, family=family, share=share)
+
+
+def scored(task: str, seed: int) -> tuple[RunFolder, dict[str, dict[str, Any]]]:
+    """Return a trained model and its scored pools, both kept in `runs/`."""
+    folder = RunFolder(RUNS / f"{task.replace(' ', '-')}-{seed}")
+    kept = folder.path.with_suffix(".pkl")  # our own file, made a few lines below
+    if kept.is_file():
+        return folder, pickle.loads(kept.read_bytes())
+    rows = shift_texts.task(task, seed)
+    if not folder.exists or folder.read()["status"] != "finished":
+        submillion.train(
+            rows.train, output=str(folder.path), seed=seed, resume=folder.exists, quiet=True, **FIELDS
+        )
+    values = folder.read_finished()["data"]["label_values"]
+    adapter, baselines = load_adapter(folder.path), load_baselines(folder.baselines)
+    pools = {}
+    for name, pool in rows.pools.items():
+        texts = pool["text"].tolist()
+        scores, embeddings = adapter.scores_and_embeddings(texts)
+        pools[name] = {
+            "logits": scores.logits,
+            "embeddings": scores.embeddings,
+            "look": Look.of(texts, embeddings, baselines, are_train=False),
+            "labels": np.array([values.index(label) if label in values else -1 for label in pool["label"]]),
+        }
+    kept.write_bytes(pickle.dumps(pools))
+    return folder, pools
+
+
+def mixed(
+    familiar: Mapping[str, Any], other: Mapping[str, Any], share: float
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Return `N_ROWS` rows, so many of them of the family, and which those are."""
+    rng = np.random.default_rng(0)
+    n_other = round(N_ROWS * share)
+    old = rng.permutation(len(familiar["labels"]))[: N_ROWS - n_other]
+    new = rng.permutation(len(other["labels"]))[:n_other]
+
+    def both(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        return np.concatenate([first[old], second[new]])
+
+    looks = familiar["look"], other["look"]
+    look = Look(
+        both(looks[0].frozen, looks[1].frozen),
+        both(looks[0].surface, looks[1].surface),
+        {name: both(values, looks[1].scores[name]) for name, values in looks[0].scores.items()},
+    )
+    rows = {name: both(familiar[name], other[name]) for name in ("logits", "embeddings", "labels")}
+    return rows | {"look": look}, np.r_[np.zeros(len(old)), np.ones(len(new))]
+
+
+def cell(folder: RunFolder, rows: Mapping[str, Any], origin: np.ndarray) -> dict[str, Any]:
+    """Return what is foretold of a cell's rows by the product and by the other methods, and what is true."""
+    record = folder.read_finished()
+    seed = record["recipe"]["seed"]
+    held = [read_scores(folder.scores(split)) for split in ("calibration", "validation")]
+    looks = [read_look(folder.look(split)) for split in ("calibration", "validation")]
+    known = np.concatenate([columns_of(look) for look in [*looks, read_look(folder.look("train"))]])
+    unlike = find_unlike(known, columns_of(rows["look"]), seed)
+    sure = np.concatenate([confidence_of(each.scores.logits, record) for each in held])
+    right = np.concatenate([each.scores.predictions == each.labels for each in held])
+    new = confidence_of(rows["logits"], record)
+    truth = rows["logits"].argmax(axis=1) == rows["labels"]
+    expected = expect(sure, right, new, unlike, seed)
+    mixture = 0 < origin.mean() < 1
+    return {
+        "accuracy": float(truth.mean()),
+        "estimate": None if expected.accuracy is None else expected.accuracy.to_json(),
+        "refused": expected.refused,
+        "if_unlike_are_wrong": expected.if_unlike_are_wrong,
+        "unlike": unlike.share.to_json() | {"at_least": unlike.at_least, "separation": unlike.separation},
+        "origin_auc": float(roc_auc_score(origin, unlike.scores)) if mixture else None,
+        "others": others(record, held, looks, rows, sure, right, new),
+    }
+
+
+def others(
+    record: Mapping[str, Any],
+    held: list[Any],
+    looks: list[Look],
+    rows: Mapping[str, Any],
+    sure: np.ndarray,
+    right: np.ndarray,
+    new: np.ndarray,
+) -> dict[str, float]:
+    """Return the estimates of the methods that were tried beside average thresholded confidence."""
+    temperature = record["temperatures"]["adapter"]
+    logits = np.concatenate([each.scores.logits for each in held])
+    of_known, of_new = softmax(logits / temperature, axis=1), softmax(rows["logits"] / temperature, axis=1)
+    labels = np.concatenate([each.labels for each in held])
+    found = {
+        "average confidence": float(new.mean()),
+        "difference of confidences": float(right.mean() + new.mean() - sure.mean()),
+        "optimal transport (COT)": _transport(of_new, np.bincount(labels, minlength=of_new.shape[1])),
+        "nuclear norm": float(right.mean() * min(1.0, _nuclear(of_new) / _nuclear(of_known))),
+    }
+    for name in ("tfidf_svm", "probe_mean", "probe_first"):
+        theirs = np.concatenate([look.scores[name].argmax(axis=1) for look in looks])
+        on_known = (logits.argmax(axis=1) == theirs).mean()
+        on_new = (rows["logits"].argmax(axis=1) == rows["look"].scores[name].argmax(axis=1)).mean()
+        found[f"agreement with {name}"] = float(right.mean() + on_new - on_known)
+    return found
+
+
+def _transport(probabilities: np.ndarray, counts: np.ndarray) -> float:
+    """Confidence by optimal transport to the known label shares (Lu et al. 2023, arXiv:2305.15640)."""
+    n = len(probabilities)
+    each = np.floor(counts / counts.sum() * n).astype(int)
+    each[np.argmax(each)] += n - each.sum()
+    cost = 1 - probabilities[:, np.repeat(np.arange(len(each)), each)]
+    return float(1 - cost[linear_sum_assignment(cost)].mean())
+
+
+def _nuclear(probabilities: np.ndarray) -> float:
+    """Nuclear norm of the probabilities, over its largest value (Deng et al. 2023, arXiv:2302.01094)."""
+    n, n_labels = probabilities.shape
+    return float(np.linalg.norm(probabilities, "nuc") / np.sqrt(min(n, n_labels) * n))
+
+
+def summary() -> str:
+    """Return the tables in Markdown."""
+    cells = [line["settings"] | line["figures"] for line in lines(NAME)]
+    worst = [
+        100 * abs(cell["if_unlike_are_wrong"] - cell["accuracy"]) for cell in cells if cell["family"] == "class"
+    ]
+    held_out, development = shift_texts.HELD_OUT, shift_texts.DEVELOPMENT
+    text = []
+    for title, families in (("Development", development), ("Held out", held_out)):
+        mine = [each for each in cells if each["family"] in families]
+        text += ["", f"{title}: {len(mine)} cells", "", *_by_family(mine), "", *_by_method(mine)]
+    if worst:
+        text += ["", f"If the unlike rows are all wrong, on `class`: {np.mean(worst):.1f} points off on average."]
+    return "\n".join(text[1:])
+
+
+def _by_family(cells: list[dict[str, Any]]) -> Iterator[str]:
+    yield "| family | cells | refused | error of the accuracy, mean absolute (bias) | interval width | holds the truth | share unlike, error | origin told apart, AUC | lower bound holds |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    families = list(dict.fromkeys(cell["family"] for cell in cells if cell["share"] > 0))
+    parts = {
+        name: [cell for cell in cells if cell["family"] == name and cell["share"] > 0] for name in families
+    }
+    parts["(none: 0 %)"] = [cell for cell in cells if cell["share"] == 0]
+    parts["all but class"] = [cell for cell in cells if cell["family"] != "class"]
+    parts["all"] = cells
+    for name, part in parts.items():
+        if not part:
+            continue
+        told = [cell for cell in part if cell["estimate"]]
+        errors = np.array([100 * (cell["estimate"]["value"] - cell["accuracy"]) for cell in told])
+        widths = [100 * (cell["estimate"]["high"] - cell["estimate"]["low"]) for cell in told]
+        holds = [cell["estimate"]["low"] <= cell["accuracy"] <= cell["estimate"]["high"] for cell in told]
+        shares = [100 * abs(cell["unlike"]["value"] - cell["share"]) for cell in part]
+        aucs = [cell["origin_auc"] for cell in part if cell["origin_auc"] is not None]
+        bounds = [cell["unlike"]["at_least"] <= cell["share"] for cell in part]
+        accuracy = f"{np.abs(errors).mean():.1f} ({errors.mean():+.1f})" if told else "-"
+        yield (
+            f"| {name} | {len(part)} | {len(part) - len(told)} | {accuracy} "
+            f"| {np.mean(widths) if told else 0:.1f} | {sum(holds)} of {len(told)} | {np.mean(shares):.1f} "
+            f"| {f'{min(aucs):.2f} to {max(aucs):.2f}' if aucs else '-'} | {sum(bounds)} of {len(bounds)} |"
+        )
+
+
+def _by_method(cells: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield the error of every method on the cells that the product does not refuse, those of a missing class apart."""
+    yield "| method | mean absolute error | bias | largest | on `class`, mean absolute |"
+    yield "|---|---|---|---|---|"
+    told = [cell for cell in cells if cell["estimate"]]
+    if not told:
+        return
+    apart = np.array([cell["family"] == "class" and cell["share"] > 0 for cell in told])
+    methods: dict[str, list[float]] = {"average thresholded confidence (ours)": [cell["estimate"]["value"] for cell in told]}
+    methods |= {name: [cell["others"][name] for cell in told] for name in told[0]["others"]}
+    for name, values in methods.items():
+        errors = 100 * (np.array(values) - [cell["accuracy"] for cell in told])
+        rest, missing = errors[~apart], errors[apart]
+        of_class = f"{np.abs(missing).mean():.1f}" if apart.any() else "-"
+        yield f"| {name} | {np.abs(rest).mean():.2f} | {rest.mean():+.2f} | {np.abs(rest).max():.1f} | {of_class} |"
+
+
+if __name__ == "__main__":
+    main()

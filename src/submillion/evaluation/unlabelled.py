@@ -1,0 +1,159 @@
+"""What can be said of rows without their labels: the accuracy to expect, the share unlike training, which rows those are."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.special import softmax
+
+from submillion.baselines import Baselines
+from submillion.errors import RunError
+from submillion.evaluation.expected import expect
+from submillion.evaluation.groups import Group, find_groups
+from submillion.evaluation.unlike import MIN_ROWS, Unlike, columns_of, find_unlike
+from submillion.reference import Look, read_look, rows_with_word
+from submillion.run import RunFolder
+from submillion.scoring import Scores, read_scores
+
+N_MOST_UNLIKE = 10
+"""Rows shown as the most unlike ones."""
+
+HELD_BACK = ("calibration", "validation")
+
+
+def foresee(
+    folder: RunFolder,
+    record: Mapping[str, Any],
+    texts: Sequence[str],
+    scores: Scores,
+    look: Look,
+    baselines: Baselines,
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Return what can be said of new rows without their labels, ready for JSON, and how unlike training each is, `[n]`.
+
+    Args:
+        folder: The run.
+        record: Its `run.json`.
+        texts: The new rows `[n]`.
+        scores: The adapter's, on them.
+        look: How they look.
+        baselines: The run's.
+    """
+    confidence = confidence_of(scores.logits, record)
+    held = [split for split in HELD_BACK if folder.scores(split).is_file()]
+    known, right = np.empty(0), np.empty(0, dtype=bool)
+    if held:
+        rows = [read_scores(folder.scores(split)) for split in held]
+        known = np.concatenate([confidence_of(each.scores.logits, record) for each in rows])
+        right = np.concatenate([each.scores.predictions == each.labels for each in rows])
+    unlike, why_not = _unlike(folder, held, look, record["recipe"]["seed"])
+    names = record["data"]["label_names"]
+    said = expect(known, right, confidence, unlike, record["recipe"]["seed"]).to_json()
+    said |= {
+        "ood_share": None
+        if unlike is None
+        else unlike.share.to_json() | {"at_least": unlike.at_least, "separation": unlike.separation},
+        "ood_note": why_not,
+        "predicted_shares": _shares(scores.predictions, record),
+        "agreement": _agreement(scores, look, folder, held),
+        "most_unlike": [],
+        "groups": [],
+    }
+    if unlike is None:
+        return said, np.full(len(texts), np.nan)
+    most = np.argsort(-unlike.scores, kind="stable")[:N_MOST_UNLIKE]
+    said["most_unlike"] = [
+        {
+            "row": int(row),
+            "score": round(float(unlike.scores[row]), 4),
+            "predicted": names[scores.predictions[row]],
+            "confidence": round(float(confidence[row]), 4),
+        }
+        for row in most
+        if unlike.scores[row] > 0
+    ]
+    groups = _groups(folder, texts, unlike, look, baselines, record["recipe"]["seed"])
+    said["groups"] = [_described(group, len(texts), scores.predictions, names) for group in groups]
+    return said, unlike.scores
+
+
+def confidence_of(logits: np.ndarray, record: Mapping[str, Any]) -> np.ndarray:
+    """Return the largest probability of each row, `[n]`, at the temperature of the run."""
+    temperature = (record.get("temperatures") or {}).get("adapter", 1.0)
+    return np.asarray(softmax(logits.astype(np.float64) / temperature, axis=1).max(axis=1))
+
+
+def _unlike(
+    folder: RunFolder, held: Sequence[str], look: Look, seed: int
+) -> tuple[Unlike | None, str | None]:
+    """Return how far the rows are unlike those that the run remembers, or why that cannot be said."""
+    splits = [split for split in (*held, "train") if folder.look(split).is_file()]
+    if not splits:
+        return None, "the run was made by an earlier version, which remembered no rows: train it again"
+    known = np.concatenate([columns_of(read_look(folder.look(split))) for split in splits])
+    try:
+        return find_unlike(known, columns_of(look), seed), None
+    except ValueError as error:
+        return None, f"{error}: with fewer than {MIN_ROWS} nothing is said of how unlike the rows are"
+
+
+def _shares(predictions: np.ndarray, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return how often each label is predicted here, beside its share of the train rows."""
+    of_train = record["data"]["splits"]["train"]["rows_per_class"]
+    n_train = sum(of_train.values())
+    counts = np.bincount(predictions, minlength=len(record["data"]["label_names"]))
+    return [
+        {"label": name, "new": int(n) / len(predictions), "training": of_train[name] / n_train}
+        for name, n in zip(record["data"]["label_names"], counts, strict=True)
+    ]
+
+
+def _agreement(scores: Scores, look: Look, folder: RunFolder, held: Sequence[str]) -> list[dict[str, Any]]:
+    """Return how often the adapter says what each baseline says, here and on the rows held back."""
+    known = [read_scores(folder.scores(split)) for split in held]
+    found = []
+    for name, values in look.scores.items():
+        if name == "majority":
+            continue
+        on_known = [
+            each.scores.predictions == each.baseline_predictions[name]
+            for each in known
+            if name in each.baseline_predictions
+        ]
+        found.append(
+            {
+                "with": name,
+                "here": float((scores.predictions == values.argmax(axis=1)).mean()),
+                "on_known": float(np.concatenate(on_known).mean()) if on_known else None,
+            }
+        )
+    return found
+
+
+def _groups(
+    folder: RunFolder, texts: Sequence[str], unlike: Unlike, look: Look, baselines: Baselines, seed: int
+) -> list[Group]:
+    try:
+        train = read_look(folder.look("train"))
+    except RunError:
+        return []
+    shares = {word: n / baselines.n_rows for word, n in rows_with_word(baselines).items()}
+    return find_groups(
+        texts,
+        unlike.scores,
+        look.frozen,
+        look.surface,
+        train.surface,
+        shares,
+        frozenset(train.characters),
+        seed,
+    )
+
+
+def _described(group: Group, n_rows: int, predictions: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+    predicted = Counter(predictions[group.rows].tolist()).most_common(3)
+    return group.to_json() | {
+        "share": len(group.rows) / n_rows,
+        "predicted": [{"label": names[label], "n": n} for label, n in predicted],
+    }

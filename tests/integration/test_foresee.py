@@ -1,0 +1,141 @@
+"""`evaluate` on rows without labels: what is foretold, from the run folder alone."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import submillion
+from conftest import learnable_rows, write_csv
+from submillion.cli.main import main
+
+
+def rows_of(n, seed=0):
+    """Return learnable rows without the number at their end, by which a row would be known again."""
+    return [(text.rsplit(" ", 1)[0], label) for text, label in learnable_rows(n, seed=seed)]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, tiny_encoder):
+    """A finished run that held back 150 rows for calibration and 150 for validation."""
+    folder = tmp_path_factory.mktemp("foresee")
+    submillion.train(
+        rows_of(750),
+        output=folder / "run",
+        model=tiny_encoder("bert"),
+        num_train_epochs=2,
+        calibration_share=0.2,
+        validation_share=0.2,
+        quiet=True,
+    )
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def familiar(run):
+    """New rows from the same source, and what is said of them without their labels."""
+    rows = rows_of(300, seed=5)
+    return rows, submillion.evaluate(run, [text for text, _ in rows], output=run.parent / "familiar")
+
+
+def test_the_run_keeps_what_it_needs_and_no_text(run):
+    assert sorted(path.name for path in (run / "reference").iterdir()) == [
+        "calibration.safetensors",
+        "train.safetensors",
+        "validation.safetensors",
+    ]
+    assert json.loads((run / "run.json").read_text())["temperatures"]["adapter"] > 0
+
+
+def test_of_familiar_rows_the_estimate_holds_the_truth(run, familiar):
+    rows, report = familiar
+    truth = submillion.evaluate(run, rows, output=run.parent / "measured")["accuracy"]["value"]
+    expected = report["estimated_accuracy"]
+    assert expected["low"] <= truth <= expected["high"]
+    assert report["ood_share"]["at_least"] == 0.0
+    assert "accuracy" not in report
+
+
+def test_rows_from_elsewhere_are_found_and_described(run):
+    rows = [text for text, _ in rows_of(200, seed=6)] + ["ÄÖÜ 123 zzz qqq vvv"] * 100
+    report = submillion.evaluate(run, rows, output=run.parent / "mixed")
+    assert abs(report["ood_share"]["value"] - 1 / 3) < 0.1
+    assert 0.1 < report["ood_share"]["at_least"] <= 1 / 3
+    assert all(row["row"] >= 200 for row in report["most_unlike"])
+    (group,) = report["groups"]
+    assert {"zzz", "qqq"} <= set(group["unknown_words"])
+    assert set("ÄÖÜ") <= set(group["characters"])
+    scores = pd.read_csv(run.parent / "mixed" / "rows.csv")["unlike"]
+    assert scores[200:].mean() > 0.8 > 0.2 > scores[:200].mean()
+
+
+def test_labels_are_not_read_when_told_so(run, tmp_path, capsys):
+    rows = rows_of(150, seed=7)
+    path = write_csv(tmp_path / "test.csv", [(text, "no such label") for text, _ in rows])
+    main(["evaluate", str(run), "--data", path, "--unlabelled", "--output", str(tmp_path / "out")])
+    shown = capsys.readouterr().out
+    assert "150 rows, without labels" in shown
+    assert "accuracy to expect" in shown
+    assert "unlike training" in shown
+
+
+def test_labelled_rows_get_both(run, familiar, tmp_path, capsys):
+    rows, _ = familiar
+    frame = pd.DataFrame(rows, columns=["text", "label"]).assign(country=["x", "y"] * 150)
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    arguments = ["--data", str(tmp_path / "rows.csv"), "--slices", "country", "--wanted-accuracy", "0.5"]
+    main(["evaluate", str(run), *arguments, "--output", str(tmp_path / "out"), "--json"])
+    report = json.loads(capsys.readouterr().out)
+    assert report["accuracy"]["value"] > 0
+    assert report["estimated_accuracy"]["value"] is not None
+    assert {found["column"] for found in report["slices"]["found"]} == {"country", "number of words"}
+    assert report["selective"]["threshold"]["wanted"] == 0.5
+
+
+def test_texts_are_left_out_of_the_page_when_asked(run, tmp_path):
+    rows = ["<script>alert(1)</script> ÄÖÜ 123 zzz"] * 120
+    submillion.evaluate(run, rows, output=tmp_path / "with")
+    submillion.evaluate(run, rows, output=tmp_path / "without", has_texts=False)
+    shown = (tmp_path / "with" / "report.html").read_text(encoding="utf-8")
+    assert "&lt;script&gt;alert(1)" in shown
+    assert "<script" not in shown
+    assert "alert(1)" not in (tmp_path / "without" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_run_that_held_nothing_back_or_is_older_foretells_nothing(run, tmp_path):
+    rows = [text for text, _ in rows_of(120, seed=8)]
+    older = shutil.copytree(run, tmp_path / "older")
+    shutil.rmtree(older / "reference")
+    report = submillion.evaluate(older, rows)
+    assert report["ood_share"] is None
+    assert report["ood_note"].startswith("the run was made by an earlier version")
+    assert report["estimated_accuracy"]["value"] is None
+    for split in ("calibration", "validation"):
+        (older / f"{split}.parquet").unlink()
+    assert "0 labelled rows were held back" in submillion.evaluate(older, rows)["estimated_accuracy"]["refused"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [({"against": "RUN"}, "against"), ({"slices": ["x"]}, "slices"), ({"wanted_accuracy": 0.9}, "wanted_accuracy")],
+)
+def test_what_needs_labels_is_refused_without(run, asked, named):
+    asked = {key: str(run) if value == "RUN" else value for key, value in asked.items()}
+    with pytest.raises(submillion.ConfigError, match=f"^{named} needs labels"):
+        submillion.evaluate(run, ["a text", "another"], **asked)
+
+
+def test_a_column_that_is_not_there_is_named(run, familiar):
+    frame = pd.DataFrame(familiar[0], columns=["text", "label"])
+    with pytest.raises(submillion.DataError, match="has no column 'country': it has 'text', 'label'"):
+        submillion.evaluate(run, frame, slices=["country"])
+
+
+def test_the_same_rows_are_foretold_the_same(run, familiar):
+    rows, first = familiar
+    again = submillion.evaluate(run, [text for text, _ in rows], output=run.parent / "again")
+    assert again["estimated_accuracy"] == first["estimated_accuracy"]
+    assert again["ood_share"] == first["ood_share"]
+    assert np.isclose(sum(row["new"] for row in again["predicted_shares"]), 1)
