@@ -194,7 +194,9 @@ def summary() -> str:
     """Return the tables in Markdown."""
     cells = [line["settings"] | line["figures"] for line in lines(NAME)]
     worst = [
-        100 * abs(cell["if_unlike_are_wrong"] - cell["accuracy"]) for cell in cells if cell["family"] == "class"
+        100 * abs(cell["if_unlike_are_wrong"] - cell["accuracy"])
+        for cell in cells
+        if cell["family"] == "class"
     ]
     held_out, development = shift_texts.HELD_OUT, shift_texts.DEVELOPMENT
     text = []
@@ -202,7 +204,10 @@ def summary() -> str:
         mine = [each for each in cells if each["family"] in families]
         text += ["", f"{title}: {len(mine)} cells", "", *_by_family(mine), "", *_by_method(mine)]
     if worst:
-        text += ["", f"If the unlike rows are all wrong, on `class`: {np.mean(worst):.1f} points off on average."]
+        text += [
+            "",
+            f"If the unlike rows are all wrong, on `class`: {np.mean(worst):.1f} points off on average.",
+        ]
     return "\n".join(text[1:])
 
 
@@ -242,7 +247,9 @@ def _by_method(cells: list[dict[str, Any]]) -> Iterator[str]:
     if not told:
         return
     apart = np.array([cell["family"] == "class" and cell["share"] > 0 for cell in told])
-    methods: dict[str, list[float]] = {"average thresholded confidence (ours)": [cell["estimate"]["value"] for cell in told]}
+    methods: dict[str, list[float]] = {
+        "average thresholded confidence (ours)": [cell["estimate"]["value"] for cell in told]
+    }
     methods |= {name: [cell["others"][name] for cell in told] for name in told[0]["others"]}
     for name, values in methods.items():
         errors = 100 * (np.array(values) - [cell["accuracy"] for cell in told])

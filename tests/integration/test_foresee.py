@@ -114,12 +114,18 @@ def test_a_run_that_held_nothing_back_or_is_older_foretells_nothing(run, tmp_pat
     assert report["estimated_accuracy"]["value"] is None
     for split in ("calibration", "validation"):
         (older / f"{split}.parquet").unlink()
-    assert "0 labelled rows were held back" in submillion.evaluate(older, rows)["estimated_accuracy"]["refused"]
+    assert (
+        "0 labelled rows were held back" in submillion.evaluate(older, rows)["estimated_accuracy"]["refused"]
+    )
 
 
 @pytest.mark.parametrize(
     ("asked", "named"),
-    [({"against": "RUN"}, "against"), ({"slices": ["x"]}, "slices"), ({"wanted_accuracy": 0.9}, "wanted_accuracy")],
+    [
+        ({"against": "RUN"}, "against"),
+        ({"slices": ["x"]}, "slices"),
+        ({"wanted_accuracy": 0.9}, "wanted_accuracy"),
+    ],
 )
 def test_what_needs_labels_is_refused_without(run, asked, named):
     asked = {key: str(run) if value == "RUN" else value for key, value in asked.items()}

@@ -33,7 +33,6 @@ def write_report(path: Path, report: Mapping[str, Any], texts: Mapping[int, str]
         texts: Row, counted from 0 -> its text, shown beside the row's number; None shows no text.
 
     Raises:
-        ConfigError: If jinja2 is missing.
         RunError: If the file cannot be written.
     """
     return write_page(path, "evaluation/report.html.j2", found=_Evaluation(report, texts or {}))

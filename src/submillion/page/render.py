@@ -4,7 +4,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from submillion.errors import ConfigError
 from submillion.run import written_atomically
 from submillion.statistics import percent
 
@@ -18,7 +17,6 @@ def write_page(path: Path, template: str, **values: Any) -> Path:
         values: What the template asks for by name.
 
     Raises:
-        ConfigError: If jinja2 is missing.
         RunError: If the file cannot be written.
     """
     page = _rendered(template, values)
@@ -28,10 +26,8 @@ def write_page(path: Path, template: str, **values: Any) -> Path:
 
 
 def _rendered(template: str, values: dict[str, Any]) -> str:
-    try:
-        from jinja2 import Environment, FunctionLoader, StrictUndefined
-    except ModuleNotFoundError:
-        raise ConfigError("a report needs jinja2: pip install 'submillion[search]'") from None
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
     environment = Environment(
         loader=FunctionLoader(_source), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )  # fmt: skip

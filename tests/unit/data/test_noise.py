@@ -11,7 +11,10 @@ TEXT = "Stocks fell on Monday as traders weighed the return of inflation and the
 
 @pytest.mark.parametrize("noise", [typos, misread])
 def test_about_the_asked_share_of_letters_is_changed(noise):
-    kept = [SequenceMatcher(None, TEXT, noisy, autojunk=False).ratio() for noisy in noise([TEXT] * 50, 0.1, seed=1)]
+    kept = [
+        SequenceMatcher(None, TEXT, noisy, autojunk=False).ratio()
+        for noisy in noise([TEXT] * 50, 0.1, seed=1)
+    ]
     assert 0.85 < sum(kept) / len(kept) < 0.97
     assert noise([TEXT], 0.0, seed=1) == [TEXT]
 

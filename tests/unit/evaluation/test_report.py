@@ -1,16 +1,13 @@
 """An evaluation's report: self-contained, escaped, and showing what was said, no more."""
 
-import builtins
 import json
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from submillion.errors import ConfigError
 from submillion.evaluation.labelled import evaluate_labelled
 from submillion.evaluation.report import write_report
 
@@ -250,17 +247,3 @@ def test_one_row(page):
 
 def test_the_same_report_gives_the_same_page(page):
     assert page(labelled(), TEXTS).source == page(labelled(), TEXTS).source
-
-
-def test_without_jinja2_the_extra_is_named(tmp_path: Path, monkeypatch):
-    true_import = builtins.__import__
-
-    def without(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name == "jinja2":
-            raise ModuleNotFoundError("No module named 'jinja2'", name="jinja2")
-        return true_import(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ConfigError, match=r"^a report needs jinja2: pip install 'submillion\[search\]'$"):
-        write_report(tmp_path / "report.html", unlabelled())
-    assert not (tmp_path / "report.html").exists()
