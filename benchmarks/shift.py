@@ -47,7 +47,11 @@ def main() -> None:
     every = (*shift_texts.DEVELOPMENT, *shift_texts.HELD_OUT)
     options.add_argument("--families", nargs="+", choices=every, default=every)
     options.add_argument("--summary", action="store_true")
+    options.add_argument("--export", action="store_true", help="write the cells for shift_nannyml.py")
     asked = options.parse_args()
+    if asked.export:
+        export()
+        return
     for seed in () if asked.summary else SEEDS:
         for task, families in shift_texts.TASKS.items():
             wanted = [family for family in families if family in asked.families]
@@ -71,6 +75,27 @@ def run(task: str, seed: int, families: list[str]) -> None:
     for family, share in todo:
         rows, origin = mixed(pools["familiar"], pools[family], share)
         append(NAME, cell(folder, rows, origin), task=task, seed=seed, family=family, share=share)
+
+
+def export() -> None:
+    """Write what another tool needs of every cell: probabilities, and the labels of the rows held back."""
+    found = {}
+    for line in lines(NAME):
+        settings = line["settings"]
+        folder, pools = scored(settings["task"], settings["seed"])
+        record = folder.read_finished()
+        held = [read_scores(folder.scores(split)) for split in ("calibration", "validation")]
+        rows, _ = mixed(pools["familiar"], pools[settings["family"]], settings["share"])
+        name = "/".join(str(settings[key]) for key in ("task", "seed", "family", "share"))
+        temperature = record["temperatures"]["adapter"]
+        known = np.concatenate([each.scores.logits for each in held])
+        found |= {
+            f"{name}/known": softmax(known / temperature, axis=1),
+            f"{name}/labels": np.concatenate([each.labels for each in held]),
+            f"{name}/new": softmax(rows["logits"] / temperature, axis=1),
+            f"{name}/truth": rows["labels"],
+        }
+    np.savez_compressed(RUNS / "cells.npz", **found)
 
 
 def scored(task: str, seed: int) -> tuple[RunFolder, dict[str, dict[str, Any]]]:
