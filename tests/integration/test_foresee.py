@@ -71,6 +71,16 @@ def test_rows_from_elsewhere_are_found_and_described(run):
     assert scores[200:].mean() > 0.8 > 0.2 > scores[:200].mean()
 
 
+def test_rows_are_named_by_their_place_in_the_data(run, tmp_path):
+    rows = [("", "space")] * 3 + rows_of(150, seed=9) + [("ÄÖÜ 123 zzz qqq", "sport")] * 50
+    report = submillion.evaluate(run, pd.DataFrame(rows, columns=["text", "label"]), output=tmp_path / "out")
+    assert report["n"] == 200
+    assert all(row["row"] >= 153 for row in report["most_unlike"])
+    assert {row for group in report["groups"] for row in group["examples"]} <= set(range(153, 203))
+    assert all(row >= 3 for pair in report["confusions"] for row in pair["rows"])
+    assert pd.read_csv(tmp_path / "out" / "rows.csv")["row"].tolist() == list(range(4, 204))
+
+
 def test_labels_are_not_read_when_told_so(run, tmp_path, capsys):
     rows = rows_of(150, seed=7)
     path = write_csv(tmp_path / "test.csv", [(text, "no such label") for text, _ in rows])

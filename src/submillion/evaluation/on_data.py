@@ -154,7 +154,7 @@ def _keep_rows(
     confidence = confidence_of(scores.logits, record)
     table = pyarrow.table(
         {
-            "row": numbers,
+            "row": numbers + 1,  # as messages and the page count them
             "predicted": names[scores.predictions].astype(str),
             "confidence": confidence.round(4),
             "unlike": unlike.round(4),
@@ -166,10 +166,21 @@ def _keep_rows(
 
 def _kept(destination: Path, report: dict[str, Any], rows: RawRows, has_texts: bool) -> dict[str, Any]:
     """Write the report, and return it with where it lies; what reads an evaluation looks for `report.json`, the last."""
-    texts = dict(enumerate(rows.texts)) if has_texts else None
+    _number_rows(report, rows.row_numbers)
+    texts = dict(zip(rows.row_numbers, rows.texts, strict=True)) if has_texts else None
     write_report(destination / "report.html", report, texts)
     write_json(destination / "report.json", report)
     return report | {"output": str(destination)}
+
+
+def _number_rows(report: dict[str, Any], row_numbers: Sequence[int]) -> None:
+    """Name rows by their place in the data, counted from 0, as `predictions.parquet` does; rows were left out before."""
+    for pair in report.get("confusions", ()):
+        pair["rows"] = [row_numbers[row] for row in pair["rows"]]
+    for row in report["most_unlike"]:
+        row["row"] = row_numbers[row["row"]]
+    for group in report["groups"]:
+        group["examples"] = [row_numbers[row] for row in group["examples"]]
 
 
 def _scored(folder: RunFolder, rows: RawRows, encoder: str | None) -> tuple[Scores, Look, Baselines]:
