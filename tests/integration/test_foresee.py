@@ -143,6 +143,23 @@ def test_what_needs_labels_is_refused_without(run, asked, named):
         submillion.evaluate(run, ["a text", "another"], **asked)
 
 
+def test_a_label_column_that_is_not_there_is_no_file_without_labels(run, tmp_path):
+    (tmp_path / "new.csv").write_text("text,kind\na goal,sport\n")
+    with pytest.raises(submillion.DataError, match="nope"):
+        submillion.evaluate(run, str(tmp_path / "new.csv"), label_column="nope")
+    notes = submillion.evaluate(run, str(tmp_path / "new.csv"))["notes"]
+    assert (
+        "new.csv is taken for rows without labels: if it has some, name their column by --label-column"
+        in notes[0]
+    )
+    assert submillion.evaluate(run, str(tmp_path / "new.csv"), label_column="kind")["n"] == 1
+
+
+def test_few_rows_are_told_apart_from_nothing(run):
+    report = submillion.evaluate(run, ["a goal"] * 5)
+    assert report["ood_note"] == "750 rows are remembered and 5 are new: at least 100 of each are needed"
+
+
 def test_a_column_that_is_not_there_is_named(run, familiar):
     frame = pd.DataFrame(familiar[0], columns=["text", "label"])
     with pytest.raises(submillion.DataError, match="has no column 'country': it has 'text', 'label'"):

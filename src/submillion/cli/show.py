@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from submillion.data.opened import plural
 from submillion.statistics import percent
 
 
@@ -160,7 +161,9 @@ def report(figures: dict[str, Any]) -> None:
         _measured(console, figures)
     else:
         console.print(
-            f"{escape(figures['data'])}: {figures['n']:,} rows, without labels", style="bold", soft_wrap=True
+            f"{escape(figures['data'])}: {plural(figures['n'], 'row')}, without labels",
+            style="bold",
+            soft_wrap=True,
         )
     _foreseen(console, figures)
     for note in figures["notes"]:
@@ -225,7 +228,9 @@ def _foreseen(console: Console, figures: dict[str, Any]) -> None:
         console.print(f"{labelled}accuracy to expect: {percent(expected)} %", style="bold", soft_wrap=True)
         console.print(f"this holds if {escape(expected['assumption'])}", style="dim", soft_wrap=True)
     if share is None:
-        console.print(f"share unlike training: {escape(figures['ood_note'])}", soft_wrap=True)
+        console.print(
+            f"nothing is said of the share unlike training: {escape(figures['ood_note'])}", soft_wrap=True
+        )
         return
     console.print(
         f"unlike training: {percent(share)} % of the rows, at least {100 * share['at_least']:.0f} % whatever they are",

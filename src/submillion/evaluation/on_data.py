@@ -72,7 +72,7 @@ def evaluate_run(
     rows = _read_as_trained(data, record, text_columns, label_column, unlabelled)
     if rows.labels is None:
         _check_unlabelled(rows, against, slices, wanted_accuracy)
-        return _evaluate_unlabelled(folder, record, rows, output, encoder, has_texts)
+        return _evaluate_unlabelled(folder, record, rows, output, encoder, has_texts, unlabelled)
     labels = _encoded(rows, record)
     other = None
     if against is not None:
@@ -119,6 +119,7 @@ def _evaluate_unlabelled(
     output: str | Path | None,
     encoder: str | None,
     has_texts: bool,
+    unlabelled: bool,
 ) -> dict[str, Any]:
     """Report on rows without labels."""
     scores, look, baselines = _scored(folder, rows, encoder)
@@ -130,11 +131,25 @@ def _evaluate_unlabelled(
         "n": len(rows.texts),
         "ordered_sha256": ordered,
         **foreseen,
-        "notes": [*rows.notes, *_warn_of_rows_seen(folder, None, rows), *_who_answers(record)],
+        "notes": [
+            *_warn_of_no_labels(rows, unlabelled),
+            *rows.notes,
+            *_warn_of_rows_seen(folder, None, rows),
+            *_who_answers(record),
+        ],
     }
     destination = _destination(folder, rows, ordered) if output is None else Path(output)
     _keep_rows(destination, rows, np.full(len(rows.texts), NO_LABEL), scores, look, unlike, record)
     return _kept(destination, report, rows, has_texts)
+
+
+def _warn_of_no_labels(rows: RawRows, unlabelled: bool) -> list[str]:
+    """Say how labels are found, to whom did not ask for them to be left unread."""
+    if unlabelled:
+        return []
+    return [
+        f"{rows.source} is taken for rows without labels: if it has some, name their column by --label-column"
+    ]
 
 
 def _keep_rows(
@@ -269,6 +284,8 @@ def _read_as_trained(
     if unlabelled:
         return read_rows(data, **columns, labels="never")
     columns["label_column"] = label_column or label
+    if label_column is not None:
+        return read_rows(data, **columns, labels="required")
     rows = read_rows(data, **columns, labels="optional")
     return rows if rows.labels is None else read_rows(data, **columns, labels="required")
 

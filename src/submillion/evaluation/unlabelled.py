@@ -92,10 +92,10 @@ def _unlike(
     if not splits:
         return None, "the run was made by an earlier version, which remembered no rows: train it again"
     known = np.concatenate([columns_of(read_look(folder.look(split))) for split in splits])
-    try:
-        return find_unlike(known, columns_of(look), seed), None
-    except ValueError as error:
-        return None, f"{error}: with fewer than {MIN_ROWS} nothing is said of how unlike the rows are"
+    if min(len(known), len(look)) < MIN_ROWS:
+        counts = f"{len(known):,} rows are remembered and {len(look):,} are new"
+        return None, f"{counts}: at least {MIN_ROWS} of each are needed"
+    return find_unlike(known, columns_of(look), seed), None
 
 
 def _shares(predictions: np.ndarray, record: Mapping[str, Any]) -> list[dict[str, Any]]:
