@@ -25,12 +25,11 @@ import submillion
 from record import append, lines, stands
 from submillion.baselines import load_baselines
 from submillion.evaluation.expected import expect
-from submillion.evaluation.unlabelled import confidence_of
+from submillion.evaluation.unlabelled import HELD_BACK, Known, confidence_of
 from submillion.evaluation.unlike import columns_of, find_unlike
 from submillion.prediction.load import load_adapter
-from submillion.reference import Look, read_look
+from submillion.reference import Look
 from submillion.run import RunFolder
-from submillion.scoring import read_scores
 
 NAME = "shift"
 RUNS = Path(__file__).resolve().parents[1] / "runs" / NAME
@@ -84,7 +83,7 @@ def export() -> None:
         settings = line["settings"]
         folder, pools = scored(settings["task"], settings["seed"])
         record = folder.read_finished()
-        held = [read_scores(folder.scores(split)) for split in ("calibration", "validation")]
+        held = Known.of(folder).scored
         rows, _ = mixed(pools["familiar"], pools[settings["family"]], settings["share"])
         name = "/".join(str(settings[key]) for key in ("task", "seed", "family", "share"))
         temperature = record["temperatures"]["adapter"]
@@ -151,12 +150,9 @@ def cell(folder: RunFolder, rows: Mapping[str, Any], origin: np.ndarray) -> dict
     """Return what is foretold of a cell's rows by the product and by the other methods, and what is true."""
     record = folder.read_finished()
     seed = record["recipe"]["seed"]
-    held = [read_scores(folder.scores(split)) for split in ("calibration", "validation")]
-    looks = [read_look(folder.look(split)) for split in ("calibration", "validation")]
-    known = np.concatenate([columns_of(look) for look in [*looks, read_look(folder.look("train"))]])
-    unlike = find_unlike(known, columns_of(rows["look"]), seed)
-    sure = np.concatenate([confidence_of(each.scores.logits, record) for each in held])
-    right = np.concatenate([each.scores.predictions == each.labels for each in held])
+    known = Known.of(folder)
+    unlike = find_unlike(known.columns, columns_of(rows["look"]), seed)
+    sure, right = known.confidence(record), known.right
     new = confidence_of(rows["logits"], record)
     truth = rows["logits"].argmax(axis=1) == rows["labels"]
     expected = expect(sure, right, new, unlike, seed)
@@ -168,14 +164,13 @@ def cell(folder: RunFolder, rows: Mapping[str, Any], origin: np.ndarray) -> dict
         "if_unlike_are_wrong": expected.if_unlike_are_wrong,
         "unlike": unlike.share.to_json() | {"at_least": unlike.at_least, "separation": unlike.separation},
         "origin_auc": float(roc_auc_score(origin, unlike.scores)) if mixture else None,
-        "others": others(record, held, looks, rows, sure, right, new),
+        "others": others(record, known, rows, sure, right, new),
     }
 
 
 def others(
     record: Mapping[str, Any],
-    held: list[Any],
-    looks: list[Look],
+    known: Known,
     rows: Mapping[str, Any],
     sure: np.ndarray,
     right: np.ndarray,
@@ -183,9 +178,9 @@ def others(
 ) -> dict[str, float]:
     """Return the estimates of the methods that were tried beside average thresholded confidence."""
     temperature = record["temperatures"]["adapter"]
-    logits = np.concatenate([each.scores.logits for each in held])
+    logits = np.concatenate([each.scores.logits for each in known.scored])
     of_known, of_new = softmax(logits / temperature, axis=1), softmax(rows["logits"] / temperature, axis=1)
-    labels = np.concatenate([each.labels for each in held])
+    labels = np.concatenate([each.labels for each in known.scored])
     found = {
         "average confidence": float(new.mean()),
         "difference of confidences": float(right.mean() + new.mean() - sure.mean()),
@@ -193,9 +188,9 @@ def others(
         "nuclear norm": float(right.mean() * min(1.0, _nuclear(of_new) / _nuclear(of_known))),
     }
     for name in ("tfidf_svm", "probe_mean", "probe_first"):
-        theirs = np.concatenate([look.scores[name].argmax(axis=1) for look in looks])
+        theirs = np.concatenate([known.looks[split].predictions[name] for split in HELD_BACK])
         on_known = (logits.argmax(axis=1) == theirs).mean()
-        on_new = (rows["logits"].argmax(axis=1) == rows["look"].scores[name].argmax(axis=1)).mean()
+        on_new = (rows["logits"].argmax(axis=1) == rows["look"].predictions[name]).mean()
         found[f"agreement with {name}"] = float(right.mean() + on_new - on_known)
     return found
 

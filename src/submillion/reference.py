@@ -36,6 +36,11 @@ class Look:
     def __len__(self) -> int:
         return len(self.frozen)
 
+    @property
+    def predictions(self) -> dict[str, np.ndarray]:
+        """Each baseline's labels, name -> `[n]` int64."""
+        return {name: values.argmax(axis=1) for name, values in self.scores.items()}
+
     @classmethod
     def of(
         cls,

@@ -1,6 +1,7 @@
 """One number that turns scores into probabilities: a temperature (Guo et al. 2017, arXiv:1706.04599, section 4.2)."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,3 +41,13 @@ def fit_temperatures(scores: Mapping[str, np.ndarray], labels: npt.ArrayLike) ->
         for name, values in scores.items()
         if values.shape[1] > labels.max() and np.isfinite(values[rows, labels]).all()
     }
+
+
+def temperature_of(record: Mapping[str, Any], name: str) -> float | None:
+    """Return the temperature that a run's `run.json` holds for the adapter or a baseline; None where it holds none.
+
+    >>> temperature_of({"temperatures": {"adapter": 1.3}}, "adapter"), temperature_of({}, "adapter")
+    (1.3, None)
+    """
+    temperatures: Mapping[str, float] = record.get("temperatures") or {}
+    return temperatures.get(name)

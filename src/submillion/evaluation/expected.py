@@ -11,11 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from submillion.evaluation.unlike import Unlike
+from submillion.evaluation.unlike import MIN_ROWS, Unlike
 from submillion.statistics import Interval
-
-MIN_ROWS = 100
-"""With fewer labelled or new rows no accuracy is foretold."""
 
 EXTRAPOLATION = 0.03
 """How far the estimate is taken to be off, beyond sampling, on rows that are all unlike training; a mixture counts by its share."""

@@ -12,7 +12,7 @@ from pyarrow import csv
 
 from submillion.baselines import Baselines, load_baselines
 from submillion.data import RawRows, encode_labels, read_rows
-from submillion.data.duplicates import HASH_LETTERS, split_sha256, text_hashes
+from submillion.data.duplicates import HASH_LETTERS, sha256_of_hashes, text_hashes
 from submillion.data.read import columns_present, read_columns
 from submillion.errors import ConfigError, DataError
 from submillion.evaluation.labelled import evaluate_labelled
@@ -24,6 +24,7 @@ from submillion.reference import Look
 from submillion.run import RunFolder, read_json, write_json, written_atomically
 from submillion.scoring import Scores, write_scores
 from submillion.statistics import compare
+from submillion.temperature import temperature_of
 
 NO_LABEL = -1
 """In `predictions.parquet`, of rows without labels."""
@@ -78,9 +79,10 @@ def evaluate_run(
     if against is not None:
         other = _Other(against, data, rows, text_columns, label_column)
     columns = _columns(data, slices, rows)
+    hashes = text_hashes(rows.texts)
     report: dict[str, Any] = {"run": str(run), "data": rows.source}
     report |= _note_read(
-        folder, record, rows, "evaluate" if against is None else f"evaluate against {against}"
+        folder, record, rows, hashes, "evaluate" if against is None else f"evaluate against {against}"
     )
     scores, look, baselines = _scored(folder, rows, encoder)
     names = record["data"]["label_names"]
@@ -88,10 +90,10 @@ def evaluate_run(
         labels,
         scores.logits,
         names,
-        {name: values.argmax(axis=1) for name, values in look.scores.items()},
+        look.predictions,
         margin=record["recipe"]["evaluation"]["margin"] / 100,
         seed=record["recipe"]["seed"],
-        temperature=(record.get("temperatures") or {}).get("adapter"),
+        temperature=temperature_of(record, "adapter"),
         word_counts=np.array([len(text.split()) for text in rows.texts]),
         columns=columns,
         wanted_accuracy=wanted_accuracy,
@@ -101,7 +103,7 @@ def evaluate_run(
     report["notes"] = [
         *labelled.notes,
         *rows.notes,
-        *_warn_of_rows_seen(folder, report["split"], rows),
+        *_warn_of_rows_seen(folder, report["split"], hashes),
         *_who_answers(record),
     ]
     if other is not None:
@@ -124,7 +126,8 @@ def _evaluate_unlabelled(
     """Report on rows without labels."""
     scores, look, baselines = _scored(folder, rows, encoder)
     foreseen, unlike = foresee(folder, record, rows.texts, scores, look, baselines)
-    ordered = hashlib.sha256("\n".join(text_hashes(rows.texts)).encode()).hexdigest()
+    hashes = text_hashes(rows.texts)
+    ordered = hashlib.sha256("\n".join(hashes).encode()).hexdigest()
     report = {
         "run": str(folder.path),
         "data": rows.source,
@@ -134,7 +137,7 @@ def _evaluate_unlabelled(
         "notes": [
             *_warn_of_no_labels(rows, unlabelled),
             *rows.notes,
-            *_warn_of_rows_seen(folder, None, rows),
+            *_warn_of_rows_seen(folder, None, hashes),
             *_who_answers(record),
         ],
     }
@@ -163,8 +166,7 @@ def _keep_rows(
 ) -> None:
     """Write the scored rows, and a line for each to look at."""
     numbers = np.asarray(rows.row_numbers)
-    predictions = {name: values.argmax(axis=1) for name, values in look.scores.items()}
-    write_scores(destination / "predictions.parquet", numbers, labels, scores, predictions)
+    write_scores(destination / "predictions.parquet", numbers, labels, scores, look.predictions)
     names = np.array(record["data"]["label_names"], dtype=object)
     confidence = confidence_of(scores.logits, record)
     table = pyarrow.table(
@@ -255,7 +257,8 @@ class _Other:
     ) -> dict[str, Any]:
         """Return the verdict between the first run's scores and this one's, whose read of a test split is noted."""
         run, first = str(self.folder.path), report["run"]
-        _note_read(self.folder, self.record, self.rows, f"compared by evaluate with {first}")
+        hashes = text_hashes(self.rows.texts)
+        _note_read(self.folder, self.record, self.rows, hashes, f"compared by evaluate with {first}")
         shares_base = encoder is not None and self.record["encoder"] == record["encoder"]
         theirs = load_adapter(run, encoder=encoder if shares_base else None).scores(self.rows.texts)
         verdict = compare(
@@ -310,18 +313,18 @@ def _who_answers(record: dict[str, Any]) -> list[str]:
     return [f"`predict` answers by {recommended['name']}: {recommended['reason']}"]
 
 
-def _warn_of_rows_seen(folder: RunFolder, split: str | None, rows: RawRows) -> list[str]:
+def _warn_of_rows_seen(folder: RunFolder, split: str | None, hashes: Sequence[str]) -> list[str]:
     """Say where the figures speak of rows that the run has learnt or chosen by."""
     if split == "validation":
         return ["these are the run's validation rows: figures on rows that it chose by are optimistic"]
     if not folder.train_hashes.is_file():
         return []
     learnt = set(read_json(folder.train_hashes))
-    n_seen = sum(text_hash[:HASH_LETTERS] in learnt for text_hash in text_hashes(rows.texts))
+    n_seen = sum(text_hash[:HASH_LETTERS] in learnt for text_hash in hashes)
     if not n_seen:
         return []
     return [
-        f"{n_seen:,} of {len(rows.texts):,} rows stand in the rows that the run was trained on: "
+        f"{n_seen:,} of {len(hashes):,} rows stand in the rows that the run was trained on: "
         "the figures are optimistic, for the baselines too"
     ]
 
@@ -337,9 +340,11 @@ def _destination(folder: RunFolder, rows: RawRows, ordered_sha256: str) -> Path:
     return plain.with_name(f"{plain.name}-{ordered_sha256[:8]}")
 
 
-def _note_read(folder: RunFolder, record: dict[str, Any], rows: RawRows, purpose: str) -> dict[str, Any]:
+def _note_read(
+    folder: RunFolder, record: dict[str, Any], rows: RawRows, hashes: Sequence[str], purpose: str
+) -> dict[str, Any]:
     """Note a read of the test split's labels in the run; return what the report says of the split."""
-    sha256 = split_sha256(rows.texts)
+    sha256 = sha256_of_hashes(hashes)
     known = {record["data"]["test_sha256"]: "test"} | {
         split["sha256"]: name for name, split in record["data"]["splits"].items() if name != "test"
     }
@@ -351,7 +356,7 @@ def _note_read(folder: RunFolder, record: dict[str, Any], rows: RawRows, purpose
             "n": len(rows.texts),
         }
         record = folder.update(test_reads=[*folder.read()["test_reads"], read])
-    labelled = zip(text_hashes(rows.texts), rows.labels or [], strict=True)
+    labelled = zip(hashes, rows.labels or [], strict=True)
     ordered = hashlib.sha256("\n".join(f"{text} {label}" for text, label in labelled).encode()).hexdigest()
     return {
         "split": split,

@@ -2,24 +2,73 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.special import softmax
 
 from submillion.baselines import Baselines
-from submillion.errors import RunError
 from submillion.evaluation.expected import expect
 from submillion.evaluation.groups import Group, find_groups
 from submillion.evaluation.unlike import MIN_ROWS, Unlike, columns_of, find_unlike
 from submillion.reference import Look, read_look, rows_with_word
 from submillion.run import RunFolder
-from submillion.scoring import Scores, read_scores
+from submillion.scoring import ScoredRows, Scores, read_scores
+from submillion.temperature import temperature_of
 
 N_MOST_UNLIKE = 10
 """Rows shown as the most unlike ones."""
 
 HELD_BACK = ("calibration", "validation")
+
+
+@dataclass(frozen=True)
+class Known:
+    """The rows that a run remembers.
+
+    Attributes:
+        scored: Those held back, with labels and scores, a part for each split.
+        looks: Split -> how its rows look; train last. Empty for a run of an earlier version.
+    """
+
+    scored: tuple[ScoredRows, ...]
+    looks: Mapping[str, Look]
+
+    @classmethod
+    def of(cls, folder: RunFolder) -> "Known":
+        """Read what a run remembers.
+
+        Raises:
+            RunError: If a file is damaged.
+        """
+        held = [split for split in HELD_BACK if folder.scores(split).is_file()]
+        return cls(
+            tuple(read_scores(folder.scores(split)) for split in held),
+            {
+                split: read_look(folder.look(split))
+                for split in (*held, "train")
+                if folder.look(split).is_file()
+            },
+        )
+
+    def confidence(self, record: Mapping[str, Any]) -> np.ndarray:
+        """Return the confidence of each row held back, `[m]`."""
+        return _joined([confidence_of(part.scores.logits, record) for part in self.scored])
+
+    @property
+    def right(self) -> np.ndarray:
+        """Whether each row held back is labelled rightly, `[m]` of bool."""
+        return _joined([part.scores.predictions == part.labels for part in self.scored]).astype(bool)
+
+    @property
+    def columns(self) -> np.ndarray:
+        """What tells rows from new ones, of all remembered, `[n, width + 8]`."""
+        return _joined([columns_of(look) for look in self.looks.values()])
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate(parts) if parts else np.empty(0)
 
 
 def foresee(
@@ -40,23 +89,18 @@ def foresee(
         look: How they look.
         baselines: The run's.
     """
+    known, seed = Known.of(folder), record["recipe"]["seed"]
     confidence = confidence_of(scores.logits, record)
-    held = [split for split in HELD_BACK if folder.scores(split).is_file()]
-    known, right = np.empty(0), np.empty(0, dtype=bool)
-    if held:
-        rows = [read_scores(folder.scores(split)) for split in held]
-        known = np.concatenate([confidence_of(each.scores.logits, record) for each in rows])
-        right = np.concatenate([each.scores.predictions == each.labels for each in rows])
-    unlike, why_not = _unlike(folder, held, look, record["recipe"]["seed"])
+    unlike, why_not = _unlike(known, look, seed)
     names = record["data"]["label_names"]
-    said = expect(known, right, confidence, unlike, record["recipe"]["seed"]).to_json()
+    said = expect(known.confidence(record), known.right, confidence, unlike, seed).to_json()
     said |= {
         "ood_share": None
         if unlike is None
         else unlike.share.to_json() | {"at_least": unlike.at_least, "separation": unlike.separation},
         "ood_note": why_not,
         "predicted_shares": _shares(scores.predictions, record),
-        "agreement": _agreement(scores, look, folder, held),
+        "agreement": _agreement(scores, look, known),
         "most_unlike": [],
         "groups": [],
     }
@@ -73,29 +117,26 @@ def foresee(
         for row in most
         if unlike.scores[row] > 0
     ]
-    groups = _groups(folder, texts, unlike, look, baselines, record["recipe"]["seed"])
+    groups = _groups(known, texts, unlike, look, baselines, seed)
     said["groups"] = [_described(group, len(texts), scores.predictions, names) for group in groups]
     return said, unlike.scores
 
 
 def confidence_of(logits: np.ndarray, record: Mapping[str, Any]) -> np.ndarray:
     """Return the largest probability of each row, `[n]`, at the temperature of the run."""
-    temperature = (record.get("temperatures") or {}).get("adapter", 1.0)
+    temperature = temperature_of(record, "adapter") or 1.0
     return np.asarray(softmax(logits.astype(np.float64) / temperature, axis=1).max(axis=1))
 
 
-def _unlike(
-    folder: RunFolder, held: Sequence[str], look: Look, seed: int
-) -> tuple[Unlike | None, str | None]:
+def _unlike(known: Known, look: Look, seed: int) -> tuple[Unlike | None, str | None]:
     """Return how far the rows are unlike those that the run remembers, or why that cannot be said."""
-    splits = [split for split in (*held, "train") if folder.look(split).is_file()]
-    if not splits:
+    if not known.looks:
         return None, "the run was made by an earlier version, which remembered no rows: train it again"
-    known = np.concatenate([columns_of(read_look(folder.look(split))) for split in splits])
-    if min(len(known), len(look)) < MIN_ROWS:
-        counts = f"{len(known):,} rows are remembered and {len(look):,} are new"
+    columns = known.columns
+    if min(len(columns), len(look)) < MIN_ROWS:
+        counts = f"{len(columns):,} rows are remembered and {len(look):,} are new"
         return None, f"{counts}: at least {MIN_ROWS} of each are needed"
-    return find_unlike(known, columns_of(look), seed), None
+    return find_unlike(columns, columns_of(look), seed), None
 
 
 def _shares(predictions: np.ndarray, record: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -109,22 +150,21 @@ def _shares(predictions: np.ndarray, record: Mapping[str, Any]) -> list[dict[str
     ]
 
 
-def _agreement(scores: Scores, look: Look, folder: RunFolder, held: Sequence[str]) -> list[dict[str, Any]]:
+def _agreement(scores: Scores, look: Look, known: Known) -> list[dict[str, Any]]:
     """Return how often the adapter says what each baseline says, here and on the rows held back."""
-    known = [read_scores(folder.scores(split)) for split in held]
     found = []
-    for name, values in look.scores.items():
+    for name, predictions in look.predictions.items():
         if name == "majority":
             continue
         on_known = [
             each.scores.predictions == each.baseline_predictions[name]
-            for each in known
+            for each in known.scored
             if name in each.baseline_predictions
         ]
         found.append(
             {
                 "with": name,
-                "here": float((scores.predictions == values.argmax(axis=1)).mean()),
+                "here": float((scores.predictions == predictions).mean()),
                 "on_known": float(np.concatenate(on_known).mean()) if on_known else None,
             }
         )
@@ -132,11 +172,10 @@ def _agreement(scores: Scores, look: Look, folder: RunFolder, held: Sequence[str
 
 
 def _groups(
-    folder: RunFolder, texts: Sequence[str], unlike: Unlike, look: Look, baselines: Baselines, seed: int
+    known: Known, texts: Sequence[str], unlike: Unlike, look: Look, baselines: Baselines, seed: int
 ) -> list[Group]:
-    try:
-        train = read_look(folder.look("train"))
-    except RunError:
+    train = known.looks.get("train")
+    if train is None:
         return []
     shares = {word: n / baselines.n_rows for word, n in rows_with_word(baselines).items()}
     return find_groups(

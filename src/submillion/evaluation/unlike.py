@@ -23,7 +23,7 @@ LIMIT = 10.0
 LEVEL = 0.95
 N_RESAMPLES = 200
 MIN_ROWS = 100
-"""With fewer known or new rows no share is stated."""
+"""With fewer known or new rows no share is stated, and no accuracy foretold."""
 
 _COVERS = "new rows drawn anew from the same mixture"
 

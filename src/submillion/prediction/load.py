@@ -16,6 +16,7 @@ from submillion.prediction.answering import Adapter, OfBaseline
 from submillion.prediction.predictor import Predictor
 from submillion.recipe import Recipe, checked_recipe
 from submillion.run import RunFolder
+from submillion.temperature import temperature_of
 
 UNMEASURED_SHIFT = 0.05
 """For a run that does not say how far bf16 moves its logits, having been trained where there is none."""
@@ -110,5 +111,4 @@ def _load_planned(folder: Path, recipe: Recipe, encoder: str | None, numerics: s
 
 def _baseline(folder: RunFolder, record: Mapping[str, Any], name: str, adapter: Adapter | None) -> OfBaseline:
     """Load one of a run's baselines."""
-    temperature = (record.get("temperatures") or {}).get(name, 1.0)
-    return OfBaseline(load_baselines(folder.baselines)[name], temperature, adapter)
+    return OfBaseline(load_baselines(folder.baselines)[name], temperature_of(record, name) or 1.0, adapter)

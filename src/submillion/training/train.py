@@ -275,9 +275,8 @@ def _score_held_back(
             scores = score(model, input_ids, batch_size)
         with seconds.spent_on("scoring_baselines"):
             look = Look.of(rows.texts, embed_frozen(model, input_ids, batch_size), baselines, are_train=False)
-        predictions = {name: values.argmax(axis=1) for name, values in look.scores.items()}
         write_look(folder.look(split), look)
-        write_scores(folder.scores(split), rows.row_numbers, rows.labels, scores, predictions)
+        write_scores(folder.scores(split), rows.row_numbers, rows.labels, scores, look.predictions)
         if split == "calibration":
             temperatures = fit_temperatures({"adapter": scores.logits, **look.scores}, rows.labels)
     return temperatures
