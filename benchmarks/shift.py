@@ -3,6 +3,7 @@
     python benchmarks/shift.py                      about two hours on 2 cores without bf16; goes on where it stopped
     python benchmarks/shift.py --families typos     a part of it
     python benchmarks/shift.py --summary            the tables, without computing
+    python benchmarks/shift.py --example            writes runs/shift/hidden.csv, for `submillion evaluate runs/shift/agnews-3`
 
 Nine models (three tasks, three seeds; all-MiniLM-L6-v2, 64 tokens, 2 epochs) each score pools of rows: familiar ones and those
 of every family of `shift_texts.py`. A cell is 1,000 rows, of which 0 to 100 % are of the family. Methods and constants were
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import linear_sum_assignment
 from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
@@ -47,9 +49,15 @@ def main() -> None:
     options.add_argument("--families", nargs="+", choices=every, default=every)
     options.add_argument("--summary", action="store_true")
     options.add_argument("--export", action="store_true", help="write the cells for shift_nannyml.py")
+    options.add_argument("--example", action="store_true", help="write hidden.csv of the documentation")
     asked = options.parse_args()
     if asked.export:
         export()
+        return
+    if asked.example:
+        pools = shift_texts.task("agnews", 3).pools
+        rows = pd.concat([pools["familiar"][:600], pools["written"][:400]])
+        rows.to_csv(RUNS / "hidden.csv", index=False)
         return
     for seed in () if asked.summary else SEEDS:
         for task, families in shift_texts.TASKS.items():

@@ -1,5 +1,6 @@
 """What tests share: no network, tiny encoders built in code, and rows whose labels can be learnt."""
 
+import hashlib
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -69,6 +70,14 @@ def learnable_rows(n: int, seed: int = 0) -> list[tuple[str, str]]:
         draw.shuffle(words)
         rows.append((" ".join(words) + f" {index}", label))
     return rows
+
+
+def sha256s(run: Path) -> dict[str, str]:
+    """Return the sha256 of a run's matrices and of its head."""
+    return {
+        name: hashlib.sha256((run / "adapter" / name).read_bytes()).hexdigest()
+        for name in ("adapter_model.safetensors", "head.safetensors")
+    }
 
 
 def write_csv(path: Path, rows: list[tuple[str, str]]) -> str:

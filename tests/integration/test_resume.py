@@ -1,16 +1,14 @@
 """A real process killed by SIGKILL goes on to the same adapter, bit for bit."""
 
-import hashlib
 import json
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import submillion
-from conftest import ROOT, learnable_rows, write_csv
+from conftest import ROOT, learnable_rows, sha256s, write_csv
 from submillion.errors import RunError
 
 FIELDS = {
@@ -51,13 +49,6 @@ else:
     trainer.write_trained = dying
 submillion.train(**arguments)
 """
-
-
-def sha256s(run: Path) -> dict[str, str]:
-    return {
-        name: hashlib.sha256((run / "adapter" / name).read_bytes()).hexdigest()
-        for name in ("adapter_model.safetensors", "head.safetensors")
-    }
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """What a recipe can do so that a training holds under shift: each key against what it says, by hand."""
 
-import hashlib
 import json
 import signal
 import subprocess
@@ -14,7 +13,7 @@ from pyarrow import parquet
 from safetensors.torch import load_file
 
 import submillion
-from conftest import ROOT, learnable_rows, write_csv
+from conftest import ROOT, learnable_rows, sha256s, write_csv
 from submillion.data.duplicates import text_hashes
 from submillion.data.tokens import tokenize
 from submillion.errors import DataError, RunError
@@ -66,11 +65,6 @@ submillion.train(**arguments)
 def adapter(run: Path) -> dict[str, torch.Tensor]:
     """Return the saved matrices and head."""
     return load_file(run / "adapter/adapter_model.safetensors") | load_file(run / "adapter/head.safetensors")
-
-
-def sha256(run: Path) -> list[str]:
-    names = ("adapter_model.safetensors", "head.safetensors")
-    return [hashlib.sha256((run / "adapter" / name).read_bytes()).hexdigest() for name in names]
 
 
 def stock_name(name: str) -> str:
@@ -144,7 +138,7 @@ def test_mean_and_word_dropout_survive_a_kill(arguments, tmp_path, where, step):
     resumed = killed_and_resumed(tmp_path / "killed", where, step, 1, **asked)
     assert resumed["resumed"] == 1
     assert resumed["averaged_epochs"] == whole["averaged_epochs"]
-    assert sha256(tmp_path / "killed") == sha256(tmp_path / "whole")
+    assert sha256s(tmp_path / "killed") == sha256s(tmp_path / "whole")
     assert resumed["figures"] == whole["figures"]
 
 
@@ -158,8 +152,8 @@ def test_word_dropout_trains_on_other_tokens_by_the_seed_alone(arguments, tmp_pa
     monkeypatch.setattr(word_dropout, "drop_tokens", recorded)
     for name, share in (("none", 0.0), ("some", 0.3), ("again", 0.3)):
         record = submillion.train(output=tmp_path / name, **arguments, word_dropout=share)
-    assert sha256(tmp_path / "some") == sha256(tmp_path / "again")
-    assert sha256(tmp_path / "some") != sha256(tmp_path / "none")
+    assert sha256s(tmp_path / "some") == sha256s(tmp_path / "again")
+    assert sha256s(tmp_path / "some") != sha256s(tmp_path / "none")
     n_rows = record["data"]["splits"]["train"]["n_rows"]
     assert set(drawn) == {(FIELDS["seed"], epoch, row) for epoch in range(4) for row in range(n_rows)}
 
@@ -286,7 +280,7 @@ def test_the_second_training_learns_from_what_the_first_is_sure_of(self_trained,
     assert record["seconds"].keys() >= {"first_training", "self_training", "training"}
     plain = {name: value for name, value in asked.items() if name not in ("unlabelled",)}
     submillion.train(output=folder / "plain", **plain)
-    assert sha256(folder / "plain") != sha256(folder / "whole")
+    assert sha256s(folder / "plain") != sha256s(folder / "whole")
 
 
 @pytest.mark.parametrize("training", [1, 2])
@@ -295,7 +289,7 @@ def test_self_training_survives_a_kill_in_either_training(self_trained, training
     run = folder / f"killed-{training}"
     resumed = killed_and_resumed(run, "on_step_end", 14, training, **asked)
     assert resumed["self_training"] == record["self_training"]
-    assert sha256(run) == sha256(folder / "whole")
+    assert sha256s(run) == sha256s(folder / "whole")
     assert resumed["averaged_epochs"] == record["averaged_epochs"]
     assert resumed["figures"] == record["figures"]
 
@@ -318,7 +312,7 @@ def test_where_the_first_training_is_sure_of_nothing_it_is_kept(arguments, tmp_p
     assert record["self_training"]["n_used"] == 0
     assert not (tmp_path / "run" / "pseudo_labels.parquet").exists()
     submillion.train(output=tmp_path / "plain", **arguments)
-    assert sha256(tmp_path / "run") == sha256(tmp_path / "plain")
+    assert sha256s(tmp_path / "run") == sha256s(tmp_path / "plain")
 
 
 def test_unlabelled_texts_that_all_stand_in_a_split_are_refused(arguments, tmp_path):
