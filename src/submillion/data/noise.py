@@ -42,7 +42,7 @@ def misread(texts: Sequence[str], share: float, seed: int) -> list[str]:
         seed: Seed of which.
 
     >>> misread(["modern"], 1.0, seed=0)
-    ['rnocleri']
+    ['rn0clcm']
     """
     return [_each_letter(text, share, rng, _misread) for text, rng in _with_rng(texts, seed)]
 
