@@ -240,8 +240,8 @@ def _foreseen(console: Console, figures: dict[str, Any]) -> None:
     worst = expected["if_unlike_are_wrong"]
     if worst is not None and share["at_least"] > 0:
         console.print(
-            f"  if none of those belong to a label of the model: accuracy {100 * worst:.1f} %. Look at them: nothing here "
-            "tells a class that training lacks from a new topic of a known one",
+            f"  if none of those belong to a label of the model: accuracy {100 * worst:.1f} %. Look at them: a few "
+            "rows of a class that training lacks cannot be told from a new topic of a known one",
             soft_wrap=True,
         )
     for part in figures["parts"]:
