@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from submillion.data.labels import REGRESSION
 from submillion.data.opened import rows_phrase
 from submillion.errors import ConfigError, DataError
 
@@ -225,8 +226,7 @@ def clean_labels(
         )
     if rows := bad["float"]:
         raise DataError(
-            f"{where} holds numbers that are no integers ({rows_phrase(rows)} {_ROWS_FROM_ONE}): a regression "
-            "task; labels are strings or integers. Bin the numbers, or name another column with --label-column"
+            f"{where} holds numbers that are no integers ({rows_phrase(rows)} {_ROWS_FROM_ONE}): {REGRESSION}"
         )
     if rows := bad["other"]:
         kind = type(cells[list(row_numbers).index(rows[0])]).__name__
