@@ -61,7 +61,7 @@ def train(
     """Train a classifier into a run folder and return what its `run.json` says.
 
     Args:
-        train: Labelled rows: a file, `hub:NAME`, a DataFrame, a `datasets.Dataset`, or (text, label) pairs.
+        train: Labelled rows: a file, `-` (standard input), `hub:NAME`, a DataFrame, a `datasets.Dataset`, or (text, label) pairs.
             Default: what the recipe names.
         output: The run folder; it must not exist or be empty, unless ``resume``.
         recipe: A YAML file, the name of a recipe that comes with the package, or a `Recipe`.
@@ -150,8 +150,8 @@ def predict(
 
     Args:
         run: A run folder, or any PEFT adapter of a text classifier.
-        data: A list of texts, a DataFrame, a file or `hub:NAME`.
-        output: Where labels and probabilities are written; then the number of rows is returned. Without it
+        data: A list of texts, a DataFrame, a file, `-` (standard input) or `hub:NAME`.
+        output: Where labels and probabilities are written, `-`: to standard output; then the number of rows is returned. Without it
             the label names are returned.
         encoder: The base's folder or hub id where it now lies elsewhere.
         label_names: For an adapter that carries none; default: "0", "1", ...
@@ -193,7 +193,7 @@ def evaluate(
 
     Args:
         run: A finished run folder.
-        data: Rows: a file, `hub:NAME`, a DataFrame, (text, label) pairs or texts.
+        data: Rows: a file, `-` (standard input), `hub:NAME`, a DataFrame, (text, label) pairs or texts.
         against: A second finished run, compared row by row.
         output: Where the report goes; default: a folder in the run, named after the data.
         text_columns: Where the text stands; default: where it stood in training, else by its usual names.

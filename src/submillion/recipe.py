@@ -46,7 +46,9 @@ class Section(BaseModel):
 class DataConfig(Section):
     """What is read, and how its rows are divided."""
 
-    train: str | None = Field(None, description="Labelled rows to train on: a file, a folder or hub:NAME.")
+    train: str | None = Field(
+        None, description="Labelled rows to train on: a file, a folder, hub:NAME, or - for standard input."
+    )
     validation: str | None = Field(
         None, description="Labelled rows to choose the epoch by. Default: carved from train."
     )

@@ -10,12 +10,13 @@ from submillion.cli.options import CommaList
     epilog="Examples:\n\n\b\n"
     "  submillion evaluate runs/first --data test.csv\n"
     "  submillion evaluate runs/first --data next-month.csv\n"
+    "  zcat next-month.csv.gz | submillion evaluate runs/first --data -\n"
     "  submillion evaluate runs/first --data test.csv --against runs/lean\n"
     "  submillion evaluate runs/first --data test.csv --slices country --wanted-accuracy 0.98\n"
     "  submillion evaluate runs/first --data test.csv --json",
 )
 @click.argument("run")
-@click.option("--data", required=True, help="Rows, with or without labels.")
+@click.option("--data", required=True, help="Rows, with or without labels: a file, or - for standard input.")
 @click.option("--against", help="A second run, compared row by row on labelled rows.")
 @click.option("--output", help="Where the report goes. Default: RUN/evaluation/NAME.")
 @click.option("--text-columns", type=CommaList(), help="Columns joined by a space into the text.")

@@ -1,6 +1,7 @@
 """Entry of the command: finds the subcommand, and turns a user's error into one line and status 1."""
 
 import logging
+import os
 import signal
 import sys
 from importlib import import_module
@@ -75,6 +76,9 @@ def main(arguments: list[str] | None = None) -> Any:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except BrokenPipeError:  # whoever read standard output has what they wanted, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except (click.Abort, KeyboardInterrupt):
         click.echo(
             "interrupted; `submillion train` and `search` go on from the last checkpoint with --resume",

@@ -12,11 +12,12 @@ from submillion.cli.options import CommaList
     '  submillion predict runs/first --text "Stocks fell on Monday"\n'
     "  submillion predict runs/first --input new.csv --output labels.csv\n"
     "  submillion predict runs/first --input hidden.pkl --output submission.csv --format submission\n"
+    "  cat new.csv | submillion predict runs/first --input - --output - | head\n"
     "  submillion predict runs/few --input new.csv --output labels.csv --using adapter",
 )
 @click.argument("run")
-@click.option("--input", "source", help="Rows to label.")
-@click.option("--output", help="Where labels and probabilities go.")
+@click.option("--input", "source", help="Rows to label: a file, a folder, hub:NAME, or - for standard input.")
+@click.option("--output", help="Where labels and probabilities go: a file, or - for standard output.")
 @click.option("--text", multiple=True, help="A text to label on the terminal; may be repeated.")
 @click.option(
     "--format",
@@ -82,4 +83,4 @@ def command(
         text_columns=text_columns,
         note=note,
     )
-    click.echo(f"{n_rows:,} rows labelled -> {output}")
+    click.echo(f"{n_rows:,} rows labelled -> {output}", err=output == "-")

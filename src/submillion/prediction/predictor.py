@@ -10,8 +10,7 @@ import numpy as np
 from submillion.data.read import RawRows, columns_present, stream_rows
 from submillion.errors import ConfigError
 from submillion.prediction.answering import Answering
-from submillion.prediction.formats import FORMATS, notes_on_numbers, writer
-from submillion.run import written_atomically
+from submillion.prediction.formats import FORMATS, STANDARD_OUTPUT, destination, notes_on_numbers, writer
 from submillion.scoring import CHUNK_ROWS, Scores
 
 
@@ -113,8 +112,8 @@ class Predictor:
         """Label every row of ``source`` into ``output``, in input order and constant memory.
 
         Args:
-            source: A data file; its labels, where it has any, are not read.
-            output: Written whole or not at all.
+            source: A data file, or ``-`` for standard input; its labels, where it has any, are not read.
+            output: A file, written whole or not at all; ``-``: standard output, as rows are scored.
             format: One of `FORMATS`; default: by the ending of ``output``, else csv.
             text_columns: Where the text stands; default: where it stood in training, else by its usual names.
             progress: Called with the number of rows done.
@@ -131,10 +130,11 @@ class Predictor:
         chosen = format or {".jsonl": "jsonl", ".parquet": "parquet"}.get(path.suffix.lower(), "csv")
         if chosen not in FORMATS:
             raise ConfigError(f"format={chosen!r} is not one of {', '.join(FORMATS)}")
-        if isinstance(source, str | PathLike) and Path(source).expanduser().resolve() == path.resolve():
+        is_file = isinstance(source, str | PathLike) and str(output) != STANDARD_OUTPUT
+        if is_file and Path(source).expanduser().resolve() == path.resolve():
             raise ConfigError(f"output={str(output)!r} is the file that is read: name another")
         n_rows, notes = 0, notes_on_numbers(self) if chosen == "submission" else ()
-        with written_atomically(path) as temporary, writer(chosen, temporary, self) as write:
+        with destination(output) as place, writer(chosen, place, self) as write:
             for chunk in self.read(source, text_columns):
                 notes = (*chunk.notes, *notes)  # the reader's stand with the last chunk
                 if not chunk.texts:

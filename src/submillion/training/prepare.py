@@ -10,6 +10,7 @@ from rich.console import Console
 from submillion.budget.families import length_limit
 from submillion.budget.plan import ALLOCATE, Plan, make_plan
 from submillion.data.splits import Splits, load_splits
+from submillion.data.standard_input import NAME, STANDARD_INPUT
 from submillion.data.token_cache import kept_tokens, tokens_of_splits
 from submillion.data.tokens import TokenRows, choose_max_length, cut
 from submillion.encoders import load_config, load_tokenizer, resolve_encoder
@@ -25,23 +26,40 @@ from submillion.training.unlabelled import Unlabelled, read_unlabelled
 
 @dataclass(frozen=True)
 class Sources:
-    """What is read: a path, `hub:NAME`, or rows in memory, for each split."""
+    """What is read: a path, `-`, `hub:NAME`, or rows in memory, for each split.
+
+    Raises:
+        ConfigError: If two of them are standard input.
+    """
 
     train: Any
     validation: Any = None
     test: Any = None
     unlabelled: Any = None
 
+    def __post_init__(self) -> None:
+        piped = [name for name in SOURCE_FIELDS if _is_standard_input(getattr(self, name))]
+        if len(piped) > 1:
+            raise ConfigError(
+                f"{' and '.join(piped)} are both {STANDARD_INPUT!r}: standard input holds one set of rows; name files for the others"
+            )
+
     def described(self) -> dict[str, str | None]:
         """Return each source as text for `run.json`."""
         return {
             name: None
             if value is None
+            else NAME
+            if _is_standard_input(value)
             else str(value)
             if isinstance(value, str) or hasattr(value, "__fspath__")
             else f"<{type(value).__name__} in memory>"
             for name, value in ((name, getattr(self, name)) for name in SOURCE_FIELDS)
         }
+
+
+def _is_standard_input(value: Any) -> bool:
+    return isinstance(value, str) and value == STANDARD_INPUT
 
 
 @dataclass(frozen=True)
