@@ -37,6 +37,10 @@ CHOOSE = "choose"
 """An `adapter_scale`: validation chooses it."""
 
 
+BALANCED = "balanced"
+"""`class_weights` under which every label counts alike."""
+
+
 class Section(BaseModel):
     """A frozen part of a recipe; unknown keys are refused."""
 
@@ -166,6 +170,15 @@ class TrainingConfig(Section):
     label_smoothing_factor: float = Field(
         0.0, ge=0, lt=1, description="Share of the target spread over all labels."
     )
+    class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None = Field(
+        None,
+        description="How much a row counts by its label, in the loss and in the baselines: balanced (every label alike), or "
+        "a weight for each label named, 1 for the others. Default: every row alike.",
+    )
+    balanced_sampling: bool = Field(
+        False,
+        description="Draw every label equally often: rows of rare labels come several times an epoch, of others some.",
+    )
     numerics: Literal["exact", "fast", "int8"] | None = Field(
         None,
         description="exact: fp32; fast: the frozen encoder in bf16, without dropout inside it; int8: its large products "
@@ -217,6 +230,14 @@ class TrainingConfig(Section):
     report_to: tuple[str, ...] = Field(
         (), description="Trackers that transformers reports to, such as tensorboard or wandb."
     )
+
+    @field_validator("class_weights", mode="before")
+    @classmethod
+    def _labels_are_text(cls, value: Any) -> Any:
+        """Take a label that YAML reads as a number for its name."""
+        return (
+            {str(label): weight for label, weight in value.items()} if isinstance(value, Mapping) else value
+        )
 
     @field_validator("speedups")
     @classmethod
@@ -432,6 +453,7 @@ _SHOULD_BE = {
     "target_modules": "text or a list of texts",
     "rank": "a whole number of at least 1, or allocate",
     "adapter_scale": "choose, or a number above 0 and at most 1",
+    "class_weights": "balanced, or a mapping of labels to weights above 0",
     "candidates": "grid, or a whole number of at least 1",
 }
 """What is allowed, in the words of YAML; of a field that may be one of several kinds, by its name."""

@@ -104,6 +104,7 @@ def evaluate_run(
         *labelled.notes,
         *rows.notes,
         *_warn_of_rows_seen(folder, report["split"], hashes),
+        *_warn_of_weights(record),
         *_who_answers(record),
     ]
     if other is not None:
@@ -138,6 +139,7 @@ def _evaluate_unlabelled(
             *_warn_of_no_labels(rows, unlabelled),
             *rows.notes,
             *_warn_of_rows_seen(folder, None, hashes),
+            *_warn_of_weights(record),
             *_who_answers(record),
         ],
     }
@@ -303,6 +305,18 @@ def _encoded(rows: RawRows, record: dict[str, Any]) -> np.ndarray:
         source=rows.source,
         row_numbers=rows.row_numbers,
     ).codes
+
+
+def _warn_of_weights(record: dict[str, Any]) -> list[str]:
+    """Say that probabilities are not those of the train rows' shares, where labels were weighted."""
+    training = record["recipe"]["training"]
+    names = [name for name in ("class_weights", "balanced_sampling") if training.get(name)]
+    if not names:
+        return []
+    return [
+        f"trained with {names[0]}: probabilities, and what is foretold by them, lean towards rare labels; a temperature does "
+        "not undo that"
+    ]
 
 
 def _who_answers(record: dict[str, Any]) -> list[str]:

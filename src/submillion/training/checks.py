@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from submillion.budget.plan import Plan
 from submillion.errors import ConfigError
-from submillion.recipe import CHOOSE, TrainingConfig
+from submillion.recipe import BALANCED, CHOOSE, TrainingConfig
 
 
 def check_training(training: TrainingConfig, plan: Plan, has_validation: bool) -> None:
@@ -33,6 +33,8 @@ def _problems(training: TrainingConfig, plan: Plan, has_validation: bool) -> Ite
         yield (
             f"adapter_scale={training.adapter_scale} has nothing to scale: the plan adapts no module. Leave it out"
         )
+    if training.class_weights == BALANCED and training.balanced_sampling:
+        yield "class_weights=balanced and balanced_sampling both even out the labels: choose one of them"
     needs = "needs validation rows, and there are none: give --validation, or rows enough to carve from"
     if training.adapter_scale == CHOOSE and not has_validation:
         yield f"adapter_scale={CHOOSE} {needs}; or a number in its place"

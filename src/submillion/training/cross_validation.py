@@ -21,6 +21,7 @@ from submillion.training.finish import finish_adapter
 from submillion.training.fit import Labelled, fit_adapter, make_trainer
 from submillion.training.prepare import Prepared
 from submillion.training.start import start_from_probe
+from submillion.training.weights import baseline_weights
 
 
 def cross_validate(prepared: Prepared, folds: int, console: Console) -> dict[str, Any]:
@@ -105,6 +106,7 @@ def _one_fold(
         len(splits.label_names),
         {name: values[kept] for name, values in embeddings.items()},
         recipe.seed,
+        baseline_weights(recipe.training, inside.labels, len(splits.label_names)),
     )
     others = baselines.scores(
         [splits.train.texts[row] for row in left_out],

@@ -22,6 +22,7 @@ from submillion.scoring import TOKENS_AT_ONCE, Scores, score
 from submillion.training.average import KeepEpochEnds
 from submillion.training.callbacks import History, ProgressBar, SaveWithinEpoch
 from submillion.training.trainer import BudgetTrainer, Collator, TrainRows, fit, training_arguments
+from submillion.training.weights import WeightedLoss, weights_of
 from submillion.training.word_dropout import NoisyRows, shifted, special_ids
 
 SAVE_STEPS = 500
@@ -66,10 +67,13 @@ def make_trainer(
     groups_lengths = "length_groups" in config.pieces and pad_length is None
     slices_tokens = "token_slices" in config.pieces and arguments.use_cpu
     rows = _train_rows(train, recipe)
+    weights = weights_of(config, train.labels, plan.n_labels)
     trainer = BudgetTrainer(
         plan=plan,
         validation=None if validation is None else validation.input_ids,
         evaluate_scores=None if validation is None else _figures(model, validation, recipe),
+        is_balanced=config.balanced_sampling,
+        weighted_loss=None if weights is None else WeightedLoss(weights, config.label_smoothing_factor),
         tokens_at_once=TOKENS_AT_ONCE if slices_tokens else None,
         lengths=[len(ids) for ids in train.input_ids] if groups_lengths else None,
         model=model,

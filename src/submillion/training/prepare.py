@@ -22,6 +22,7 @@ from submillion.training.allocate import allocate_ranks
 from submillion.training.checks import check_training
 from submillion.training.fit import Labelled
 from submillion.training.unlabelled import Unlabelled, read_unlabelled
+from submillion.training.weights import named_weights, said_of_weights
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,10 @@ def prepare(recipe: Recipe, sources: Sources, console: Console, *, for_many: boo
     if unlabelled is not None:
         whole = kept_tokens(tokenizer, unlabelled.texts)
         tokens["unlabelled"] = cut(whole, tokens["train"].max_length)
+    weights = named_weights(recipe.training.class_weights, splits.label_names, splits.label_values)
+    recipe = recipe.model_copy(
+        update={"training": recipe.training.model_copy(update={"class_weights": weights})}
+    )
     resolved = _resolved(recipe, plan, len(splits.train), tokens["train"].max_length)
     if not for_many:
         check_training(resolved.training, plan, splits.validation is not None)
@@ -282,6 +287,8 @@ def _say_rows(prepared: Prepared, console: Console) -> None:
         f"rows: {len(splits.train):,} to train on, {held or 'none held back'}; {len(splits.label_names)} labels"
     )
     say(f"texts are cut at {tokens.max_length} tokens: {100 * share:.1f} % of the train rows are longer")
+    for sentence in said_of_weights(prepared.recipe.training):
+        say(sentence)
     if prepared.recipe.training.fp16 and choose_device().type == "cpu":
         say("fp16 is asked for and there is no GPU: training runs in fp32")
     if splits.validation is None:

@@ -35,6 +35,7 @@ from submillion.training.seconds import Seconds
 from submillion.training.self_training import SECOND, train_adapter
 from submillion.training.start import start_from_probe
 from submillion.training.trainer import BudgetTrainer
+from submillion.training.weights import baseline_weights
 
 
 def train_run(
@@ -231,7 +232,8 @@ def _baselines(
         )
     texts = prepared.splits.train.texts
     with seconds.spent_on("baselines"), console.status("fitting the baselines"):
-        baselines = fit_baselines(texts, train.labels, n_labels, embeddings, recipe.seed)
+        weights = baseline_weights(recipe.training, train.labels, n_labels)
+        baselines = fit_baselines(texts, train.labels, n_labels, embeddings, recipe.seed, weights)
         rows = drawn_rows(len(texts), recipe.seed)
         remembered = {name: values[rows] for name, values in embeddings.items()}
         look = Look.of([texts[row] for row in rows], remembered, baselines, are_train=True)

@@ -29,6 +29,7 @@ from submillion.training.checkpoints import (
     seconds_at,
 )
 from submillion.training.sampler import SeededSampler
+from submillion.training.weights import WeightedLoss
 
 TRAINED = "trained.safetensors"
 BEST = "best.safetensors"
@@ -87,6 +88,8 @@ class BudgetTrainer(Trainer):
         lengths: Tokens of each train row, to group batches by; None: batches are drawn at random.
         tokens_at_once: Slice micro-batches of more tokens, for memory's sake: a loss that is divided by the rows of
             the whole batch is the same in parts. None: never.
+        is_balanced: Every label is drawn equally often.
+        weighted_loss: In place of the model's own loss; None: every row counts alike.
         trainer_arguments: Passed on to transformers' Trainer.
     """
 
@@ -98,6 +101,8 @@ class BudgetTrainer(Trainer):
         evaluate_scores: Callable[[Scores], dict[str, float]] | None,
         lengths: Sequence[int] | None = None,
         tokens_at_once: int | None = None,
+        is_balanced: bool = False,
+        weighted_loss: WeightedLoss | None = None,
         **trainer_arguments: Any,
     ):
         self.plan = plan
@@ -105,7 +110,9 @@ class BudgetTrainer(Trainer):
         self.evaluate_scores = evaluate_scores
         self.lengths = lengths
         self.tokens_at_once = tokens_at_once
-        super().__init__(**trainer_arguments)
+        self.is_balanced = is_balanced
+        self.weighted_loss = weighted_loss
+        super().__init__(compute_loss_func=weighted_loss, **trainer_arguments)
         self.remove_callback(transformers.ProgressCallback)
         self.remove_callback(transformers.PrinterCallback)
         self.folder = Path(str(self.args.output_dir))
@@ -118,9 +125,26 @@ class BudgetTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SeededSampler:
         self.sampler = SeededSampler(
-            len(self.train_dataset), int(self.args.seed), self.lengths, self.args.per_device_train_batch_size
+            len(self.train_dataset),
+            int(self.args.seed),
+            self.lengths,
+            self.args.per_device_train_batch_size,
+            labels=self.train_dataset.labels if self.is_balanced else None,
         )
         return self.sampler
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
+        """Return what the losses of a step's micro-batches are divided by: its rows, or their weights."""
+        if self.weighted_loss is None:
+            return super()._get_num_items_in_batch(batch_samples, device)
+        total = (
+            torch.stack([self.weighted_loss.total(batch["labels"]) for batch in batch_samples])
+            .sum()
+            .to(device)
+        )
+        if self.args.average_tokens_across_devices and self.args.world_size > 1:
+            total = self.accelerator.gather(total).sum()
+        return total
 
     def _run_epoch(self, *arguments: Any, **named: Any) -> None:
         self.sampler.set_epoch(named["epoch"])
