@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from submillion.errors import ConfigError
-from submillion.recipe import BALANCED, TrainingConfig
+from submillion.recipe import TrainingConfig
 
 
 def balanced_weights(labels: np.ndarray, n_labels: int) -> np.ndarray:
@@ -20,7 +20,7 @@ def balanced_weights(labels: np.ndarray, n_labels: int) -> np.ndarray:
     [0.6700000166893005, 1.0, 2.0]
     """
     counts = np.bincount(labels, minlength=n_labels)
-    even = len(labels) / max(1, np.count_nonzero(counts))
+    even = len(labels) / max(1, int(np.count_nonzero(counts)))
     return np.where(counts > 0, even / np.maximum(counts, 1), 1.0).astype(np.float32)
 
 
@@ -34,9 +34,9 @@ def weights_of(training: TrainingConfig, labels: np.ndarray, n_labels: int) -> n
     """
     if training.class_weights is None:
         return None
-    if training.class_weights == BALANCED:
+    if isinstance(training.class_weights, str):  # balanced
         return balanced_weights(labels, n_labels)
-    return np.array(list(dict(training.class_weights).values()), dtype=np.float32)
+    return np.array(list(training.class_weights.values()), dtype=np.float32)
 
 
 def baseline_weights(training: TrainingConfig, labels: np.ndarray, n_labels: int) -> np.ndarray | None:
