@@ -37,6 +37,25 @@ TINY = {
 }
 """Fields of a config of any family that is built in no time."""
 
+TINY_OF = {
+    "albert": {"embedding_size": 16},
+    "deberta": {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "position_biased_input": False},
+    "deberta-v2": {
+        "relative_attention": True,
+        "pos_att_type": ["p2c", "c2p"],
+        "position_biased_input": False,
+        "position_buckets": 8,
+        "share_att_key": True,
+        "norm_rel_ebd": "layer_norm",
+    },
+    "distilbert": {"hidden_dim": 64},
+    "electra": {"embedding_size": 16},
+    "modernbert": dict.fromkeys(
+        ("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id", "pad_token_id"), 0
+    ),
+}
+"""What else a family's config needs: as its pretrained encoders have it, or small."""
+
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,10 +154,13 @@ def _write_encoder(folder: Path, family: str) -> None:
         num_attention_heads=4,
         intermediate_size=64,
         max_position_embeddings=66,
-        type_vocab_size=1,
-        pad_token_id=0,
-        bos_token_id=2,
-        eos_token_id=3,
+        **{
+            "type_vocab_size": 1,
+            **TINY_OF.get(family, {}),
+            "pad_token_id": 0,
+            "bos_token_id": 2,
+            "eos_token_id": 3,
+        },
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)

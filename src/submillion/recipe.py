@@ -107,8 +107,9 @@ class BudgetConfig(Section):
     )
     method: Literal["lora", "rslora"] = Field("lora", description="How the encoder is adapted.")
     target_modules: str | tuple[str, ...] | None = Field(
-        ("query", "dense"),
-        description="What is adapted: q, qv, qkv, attention, all-linear, or name patterns as PEFT matches them.",
+        "default",
+        description="What is adapted: q, qv, qkv, attention, all-linear, or name patterns as PEFT matches them. default: the "
+        "query and every linear layer after attention.",
     )
     rank: Literal["allocate"] | Annotated[int, Field(ge=1)] | None = Field(
         None,

@@ -10,7 +10,7 @@ from peft import PeftModel
 from torch import nn
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, AutoModelForSequenceClassification
 
-from conftest import TINY
+from conftest import TINY, TINY_OF
 from submillion.budget import FAMILIES, METHODS, Plan, make_plan, make_plans
 from submillion.errors import BudgetError
 from submillion.model.adapter import assert_planned, attach, freeze_unplanned, peft_config, quiet_peft
@@ -18,7 +18,6 @@ from submillion.model.adapter import assert_planned, attach, freeze_unplanned, p
 SHARED = Path(__file__).parents[3] / "shared" / "roberta-base"
 N_LABELS = 4
 HEADS = [("full", "first"), ("output", "first"), ("full", "mean")]
-TARGETS = ["q", "qv", "qkv", "attention", "all-linear", "query,dense"]
 
 
 class Built(nn.Module):
@@ -31,7 +30,7 @@ class Built(nn.Module):
 
 
 def tiny(model_type):
-    return CONFIG_MAPPING[model_type](**TINY, num_labels=N_LABELS)
+    return CONFIG_MAPPING[model_type](**TINY, **TINY_OF.get(model_type, {}), num_labels=N_LABELS)
 
 
 def stock(config, pooling):
@@ -63,7 +62,7 @@ def assert_equal(model: Built, plan: Plan):
 @pytest.mark.parametrize("model_type", [*FAMILIES])
 def test_every_family_head_and_target_set(model_type, head, pooling):
     config = tiny(model_type)
-    for target_modules in TARGETS:
+    for target_modules in (*FAMILIES[model_type].named_sets(), "default"):
         plan = make_plan(
             config, N_LABELS, target_modules=target_modules, head=head, pooling=pooling, budget=15_000
         )
@@ -274,7 +273,7 @@ def test_a_peft_model_alone_is_checked_under_the_same_names(plan):
 def test_after_a_step_only_planned_parameters_moved(model_type):
     config = tiny(model_type)
     for head in ("full", "output"):
-        plan = make_plan(config, N_LABELS, target_modules="q,dense", rank=2, head=head)
+        plan = make_plan(config, N_LABELS, target_modules="default", rank=2, head=head)
         model = build(config, plan)
         before = {name: value.detach().clone() for name, value in model.named_parameters()}
         optimizer = torch.optim.Adam(model.parameters(), lr=0.01)

@@ -82,7 +82,7 @@ def read_encoder(model: Any, n_labels: int) -> Encoder:
         model=source or family.model_type,
         family=family,
         n_labels=n_labels,
-        n_layers=config.num_hidden_layers,
+        n_layers=1 if family.has_shared_blocks else config.num_hidden_layers,
         hidden_size=config.hidden_size,
         classifier=classifier,
         bare=_skeleton(AutoModel, config),

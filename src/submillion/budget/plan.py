@@ -10,7 +10,7 @@ from submillion.budget.candidate import Plan, PlanReport
 from submillion.budget.count import METHODS, size
 from submillion.budget.draft import Choice, draft
 from submillion.budget.encoder import Encoder, read_encoder
-from submillion.budget.targets import NAMED_SETS, parse_layers, parse_targets
+from submillion.budget.targets import parse_layers, parse_targets
 from submillion.errors import BudgetError, ConfigError
 
 __all__ = ["DEFAULT_BUDGET", "Plan", "PlanReport", "make_plan", "make_plans"]
@@ -70,7 +70,7 @@ def make_plans(
     _check(n_labels, budget, method, rank, max_rank, lora_alpha, lora_dropout, head, pooling)
     rank = None if isinstance(rank, str) else rank
     encoder = read_encoder(model, n_labels)
-    wishes: Sequence[str | Sequence[str]] = NAMED_SETS if target_modules is None else [target_modules]
+    wishes = tuple(encoder.family.named_sets()) if target_modules is None else (target_modules,)
     plans = [
         draft(
             encoder,

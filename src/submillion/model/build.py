@@ -11,6 +11,7 @@ from torch import nn
 from transformers.loss.loss_utils import ForSequenceClassificationLoss
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from submillion.budget.families import family_of
 from submillion.budget.plan import Plan
 from submillion.encoders import how_to_get
 from submillion.errors import ConfigError
@@ -222,9 +223,10 @@ def load_base(
     options: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True, "trust_remote_code": False}
     if base_dropout is not None:
         config = transformers.AutoConfig.from_pretrained(encoder, trust_remote_code=False)
-        if getattr(config, "classifier_dropout", None) is None:
-            options["classifier_dropout"] = config.hidden_dropout_prob
-        options |= {"hidden_dropout_prob": base_dropout, "attention_probs_dropout_prob": base_dropout}
+        family = family_of(config.model_type, encoder)
+        if family.head_dropout and getattr(config, family.head_dropout, None) is None:
+            options[family.head_dropout] = config.hidden_dropout_prob
+        options |= dict.fromkeys(family.dropouts, base_dropout)
     try:
         if pooling == "mean":
             return transformers.AutoModel.from_pretrained(encoder, **options)

@@ -297,7 +297,7 @@ def _count_labels(path: Path, has_head: bool) -> int:
             shapes = {key: tensors.get_slice(key).get_shape() for key in tensors.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise RunError(f"{file} cannot be read: {error}") from None
-    endings = ("weight",) if has_head else ("classifier.weight", "out_proj.weight", "score.weight")
+    endings = ("weight",) if has_head else (".classifier.weight", ".out_proj.weight", ".score.weight")
     for key, shape in shapes.items():
         if key.endswith(endings) and "lora_" not in key:
             return int(shape[0])

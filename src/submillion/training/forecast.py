@@ -189,7 +189,7 @@ def _peak_bytes(trainer: BudgetTrainer, steps: list[list[Shape]]) -> float:
     longest = max(shapes, key=lambda shape: (math.prod(shape), shape[1]))
     config = trainer.model.config
     kept = _kept_bytes(trainer, longest)
-    passing = 3 * math.prod(longest) * config.intermediate_size * 4
+    passing = 3 * math.prod(longest) * (getattr(config, "intermediate_size", None) or config.hidden_dim) * 4
     n_trainable = trainer.plan.trainable_parameters
     more = kept + passing + 12 * n_trainable  # gradients and AdamW's two moments, in fp32
     more += _BEYOND
