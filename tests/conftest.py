@@ -39,8 +39,14 @@ TINY = {
 
 TINY_OF = {
     "albert": {"embedding_size": 16},
-    "deberta": {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "position_biased_input": False},
+    "deberta": {
+        "initializer_range": 0.1,
+        "relative_attention": True,
+        "pos_att_type": ["c2p", "p2c"],
+        "position_biased_input": False,
+    },
     "deberta-v2": {
+        "initializer_range": 0.1,
         "relative_attention": True,
         "pos_att_type": ["p2c", "c2p"],
         "position_biased_input": False,
@@ -49,7 +55,7 @@ TINY_OF = {
         "norm_rel_ebd": "layer_norm",
     },
     "distilbert": {"hidden_dim": 64},
-    "electra": {"embedding_size": 16},
+    "electra": {"embedding_size": 16, "initializer_range": 0.1},
     "modernbert": dict.fromkeys(
         ("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id", "pad_token_id"), 0
     ),

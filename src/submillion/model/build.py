@@ -220,23 +220,13 @@ def load_base(
         ConfigError: If the weights are not here, or not safetensors.
     """
     n_labels = len(label_names)
-    options: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True, "trust_remote_code": False}
-    if base_dropout is not None:
-        config = transformers.AutoConfig.from_pretrained(encoder, trust_remote_code=False)
-        family = family_of(config.model_type, encoder)
-        if family.head_dropout and getattr(config, family.head_dropout, None) is None:
-            options[family.head_dropout] = config.hidden_dropout_prob
-        options |= dict.fromkeys(family.dropouts, base_dropout)
     try:
-        if pooling == "mean":
-            return transformers.AutoModel.from_pretrained(encoder, **options)
-        return transformers.AutoModelForSequenceClassification.from_pretrained(
-            encoder,
-            num_labels=n_labels,
-            id2label=dict(enumerate(label_names)),
-            label2id={name: index for index, name in enumerate(label_names)},
-            problem_type="single_label_classification",
-            **options,
+        config = _config(encoder, pooling, label_names, base_dropout)
+        auto = (
+            transformers.AutoModel if pooling == "mean" else transformers.AutoModelForSequenceClassification
+        )
+        return auto.from_pretrained(
+            encoder, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
         )
     except RuntimeError as error:
         if "ignore_mismatched_sizes" not in str(error):
@@ -250,6 +240,22 @@ def load_base(
         raise ConfigError(
             f"the base {encoder!r} has no weights here. {how_to_get(encoder)}. ({reason})"
         ) from None
+
+
+def _config(encoder: str, pooling: str, label_names: Sequence[str], base_dropout: float | None) -> Any:
+    """Return the encoder's config with its dropout, and where it shall have a classification head, the names."""
+    config = transformers.AutoConfig.from_pretrained(encoder, trust_remote_code=False)
+    family = family_of(config.model_type, encoder)
+    if base_dropout is not None:
+        if family.head_dropout and getattr(config, family.head_dropout, None) is None:
+            setattr(config, family.head_dropout, config.hidden_dropout_prob)
+        for name in family.dropouts:
+            setattr(config, name, base_dropout)
+    if pooling == "first":
+        config.id2label = dict(enumerate(label_names))
+        config.label2id = {name: index for index, name in enumerate(label_names)}
+        config.problem_type = "single_label_classification"
+    return config
 
 
 def build_model(
