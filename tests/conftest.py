@@ -141,7 +141,7 @@ def _write_encoder(folder: Path, family: str) -> None:
         [pre_tokenizers.Whitespace(), pre_tokenizers.Digits(individual_digits=True)]
     )
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 2), ("</s>", 3)]
+        single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", 2), ("</s>", 3)]
     )
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,

@@ -61,8 +61,8 @@ def train(
     """Train a classifier into a run folder and return what its `run.json` says.
 
     Args:
-        train: Labelled rows: a file, `-` (standard input), `hub:NAME`, a DataFrame, a `datasets.Dataset`, or (text, label) pairs.
-            Default: what the recipe names.
+        train: Labelled rows: a file, `-` (standard input), `hub:NAME`, a DataFrame, a `datasets.Dataset`, or (text, label) pairs; a text
+            may be two, (text, text). Default: what the recipe names.
         output: The run folder; it must not exist or be empty, unless ``resume``.
         recipe: A YAML file, the name of a recipe that comes with the package, or a `Recipe`.
         validation: Rows that choose the epoch; default: carved from train.
@@ -144,29 +144,33 @@ def predict(
     label_names: Sequence[str] | None = None,
     format: str | None = None,
     text_columns: Sequence[str] | None = None,
+    text_pair_column: str | None = None,
     using: str = "recommended",
 ) -> list[str] | int:
     """Label texts, or the rows of a file.
 
     Args:
         run: A run folder, or any PEFT adapter of a text classifier.
-        data: A list of texts, a DataFrame, a file, `-` (standard input) or `hub:NAME`.
+        data: A list of texts or of (text, text) pairs, a DataFrame, a file, `-` (standard input) or `hub:NAME`.
         output: Where labels and probabilities are written, `-`: to standard output; then the number of rows is returned. Without it
             the label names are returned.
         encoder: The base's folder or hub id where it now lies elsewhere.
         label_names: For an adapter that carries none; default: "0", "1", ...
         format: How ``output`` is written: csv, jsonl, parquet or submission; default: by its ending, else csv.
         text_columns: Where the text stands; default: where it stood in training, else by its usual names.
+        text_pair_column: Where the second text of a pair stands; default: where it stood in training.
         using: What answers; see `load`.
 
     Raises:
         ConfigError: If there is a format without an output.
     """
+    from submillion.data.pairs import text_columns_of
     from submillion.errors import ConfigError
 
     if format is not None and output is None:
         raise ConfigError(f"format={format!r} needs output: name the file to write, or leave format out")
     predictor = load(run, encoder=encoder, label_names=label_names, using=using)
+    text_columns = text_columns_of(text_columns, text_pair_column)
     if output is not None:
         written: int = predictor.predict_file(data, output, format=format, text_columns=text_columns)
         return written
@@ -182,6 +186,7 @@ def evaluate(
     against: str | Path | None = None,
     output: str | Path | None = None,
     text_columns: Sequence[str] | None = None,
+    text_pair_column: str | None = None,
     label_column: str | None = None,
     encoder: str | None = None,
     unlabelled: bool = False,
@@ -197,6 +202,7 @@ def evaluate(
         against: A second finished run, compared row by row.
         output: Where the report goes; default: a folder in the run, named after the data.
         text_columns: Where the text stands; default: where it stood in training, else by its usual names.
+        text_pair_column: Where the second text of a pair stands; default: where it stood in training.
         label_column: Where the label stands; default: where it stood in training, else by its usual names.
         encoder: The base's folder or hub id where it now lies elsewhere.
         unlabelled: Do not read the labels, if there are any.
@@ -204,6 +210,7 @@ def evaluate(
         wanted_accuracy: Ask from which confidence on so large a share of labelled rows is right.
         has_texts: Whether `report.html` shows texts.
     """
+    from submillion.data.pairs import text_columns_of
     from submillion.evaluation.on_data import evaluate_run
 
     return evaluate_run(
@@ -211,7 +218,7 @@ def evaluate(
         data,
         against=against,
         output=output,
-        text_columns=text_columns,
+        text_columns=text_columns_of(text_columns, text_pair_column),
         label_column=label_column,
         encoder=encoder,
         unlabelled=unlabelled,

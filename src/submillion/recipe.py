@@ -67,6 +67,11 @@ class DataConfig(Section):
     text_columns: tuple[str, ...] | None = Field(
         None, description="Columns joined by a space into the text. Default: found by their usual names."
     )
+    text_pair_column: str | None = Field(
+        None,
+        description="Column of a second text, such as a hypothesis or an answer: each row is then a pair, and the encoder is "
+        "given both. text_columns are those of the first.",
+    )
     label_column: str | None = Field(
         None, description="Column of the label. Default: found by its usual names."
     )

@@ -20,6 +20,7 @@ from submillion.cli.options import CommaList
 @click.option("--against", help="A second run, compared row by row on labelled rows.")
 @click.option("--output", help="Where the report goes. Default: RUN/evaluation/NAME.")
 @click.option("--text-columns", type=CommaList(), help="Columns joined by a space into the text.")
+@click.option("--text-pair-column", help="Column of the second text, of rows that are pairs.")
 @click.option("--label-column", help="Column of the label.")
 @click.option("--encoder", help="The folder or hub id of the run's base, where it now lies elsewhere.")
 @click.option("--unlabelled", is_flag=True, help="Do not read the labels, if there are any.")
@@ -39,6 +40,7 @@ def command(
     against: str | None,
     output: str | None,
     text_columns: tuple[str, ...] | None,
+    text_pair_column: str | None,
     label_column: str | None,
     encoder: str | None,
     unlabelled: bool,
@@ -53,6 +55,7 @@ def command(
     are. A read of the run's test split is recognised and noted in the run.
     """
     from submillion.cli import show
+    from submillion.data.pairs import text_columns_of
     from submillion.evaluation.on_data import evaluate_run
 
     report = evaluate_run(
@@ -60,7 +63,7 @@ def command(
         data,
         against=against,
         output=output,
-        text_columns=text_columns,
+        text_columns=text_columns_of(text_columns, text_pair_column),
         label_column=label_column,
         encoder=encoder,
         unlabelled=unlabelled,

@@ -12,6 +12,7 @@ from submillion.data.delimited import open_delimited
 from submillion.data.files import open_json, open_parquet
 from submillion.data.huggingface import open_folder, open_hub
 from submillion.data.opened import Columns, Opened, plural, rows_phrase
+from submillion.data.pairs import PairColumns
 from submillion.data.standard_input import NAME, STANDARD_INPUT, kept_file
 from submillion.data.values import open_table, open_values
 from submillion.errors import DataError
@@ -24,7 +25,7 @@ class RawRows:
     """Rows as read, labels not yet numbered.
 
     Attributes:
-        texts: One text a row.
+        texts: One text a row; all of them a `TextPair` where rows hold two.
         labels: One label a row, as strings or integers; None where there are none or none were asked for.
         label_names: Class names in declared order, where the source declares them; labels are then names.
         row_numbers: Zero-based position of each row among the source's data rows.
@@ -77,7 +78,8 @@ def read_rows(
         source: A path (CSV, TSV, JSON Lines, Parquet, Orange ``.tab``, a saved Hugging Face data set as
             ``FOLDER`` or ``FOLDER:SPLIT``, a pickled one), ``-`` for standard input, ``hub:NAME[:CONFIG][:SPLIT]``,
             a DataFrame, a ``datasets.Dataset``, a dict of lists, a list of (text, label) pairs or a list of texts.
-        text_columns: Columns joined by a space into the text; None finds them by their usual names.
+        text_columns: Columns joined by a space into the text; None finds them by their usual names. Of `PairColumns` the
+            last is a second text, and each text read is a `TextPair`.
         label_column: Column of the label; None finds it by its usual names.
         labels: ``required``: every row has one, and rows with an empty text are left out and counted.
             ``optional``: every row is kept, and all have a label or none has. ``never``: every row is kept,
@@ -191,7 +193,12 @@ def _clean(
     need: LabelNeed,
     repairs: _Repairs,
 ) -> RawRows:
-    texts = clean_texts({column: piece[column] for column in texts_from}, numbers, opened.name)
+    texts = clean_texts(
+        {column: piece[column] for column in texts_from},
+        numbers,
+        opened.name,
+        are_pairs=isinstance(texts_from, PairColumns),
+    )
     names = opened.label_names.get(label_from) if label_from else None
     labels = None
     if label_from is not None:

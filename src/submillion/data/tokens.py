@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from submillion.data.token_lists import TokenLists
+from submillion.data.pairs import hold_pairs
+from submillion.data.token_lists import Seams, TokenLists
 
 PIECE_ROWS = 4096
 """Texts that are tokenised at a time; the tokenizer's own results take many times the memory of the numbers."""
@@ -68,6 +69,8 @@ def encode(tokenizer: Any, texts: Sequence[str]) -> TokenLists:
     In parallel, where TOKENIZERS_PARALLELISM does not forbid it, and in pieces that bound memory.
     """
     make_plain(tokenizer)
+    if hold_pairs(texts):
+        return TokenLists.joined(_encode_pairs(tokenizer, piece) for piece in _pieces(texts))
     backend = tokenizer.backend_tokenizer
     few = list(texts[:8])
     # A tokenizer may do more in Python than its backend alone: then all texts take the slower way.
@@ -78,6 +81,32 @@ def encode(tokenizer: Any, texts: Sequence[str]) -> TokenLists:
         )
         for piece in _pieces(texts)
     )
+
+
+def _encode_pairs(tokenizer: Any, pairs: Sequence[Any]) -> TokenLists:
+    """Return all tokens of each pair, and where its second text stands."""
+    batch = tokenizer(
+        [pair.first for pair in pairs],
+        [pair.second for pair in pairs],
+        truncation=False,
+        padding=False,
+        verbose=False,
+    )
+    rows = TokenLists.of(batch["input_ids"])
+    text_of = [batch.sequence_ids(row) for row in range(len(pairs))]  # 0, 1, or None for a special token
+    n_second = np.array([tokens.count(1) for tokens in text_of], dtype=np.int64)
+    # Empty texts show no places of special tokens; these are the same in every row.
+    n_before, n_between, n_after = _special_tokens(tokenizer)
+    return TokenLists(
+        rows.flat, rows.lengths, Seams(rows.lengths - n_after - n_second, n_before, n_between, n_after)
+    )
+
+
+def _special_tokens(tokenizer: Any) -> tuple[int, int, int]:
+    """Return how many special tokens stand before, between and after two texts."""
+    text_of = tokenizer(["a"], ["a"], verbose=False).sequence_ids(0)
+    before, after = text_of.index(0), text_of[::-1].index(1)
+    return before, text_of.count(None) - before - after, after
 
 
 def make_plain(tokenizer: Any) -> None:

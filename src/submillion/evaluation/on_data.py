@@ -12,7 +12,9 @@ from pyarrow import csv
 
 from submillion.baselines import Baselines, load_baselines
 from submillion.data import RawRows, encode_labels, read_rows
+from submillion.data.columns import LabelNeed
 from submillion.data.duplicates import HASH_LETTERS, sha256_of_hashes, text_hashes
+from submillion.data.pairs import as_pair, check_pairs, text_columns_of
 from submillion.data.read import columns_present, read_columns
 from submillion.errors import ConfigError, DataError
 from submillion.evaluation.labelled import evaluate_labelled
@@ -283,16 +285,23 @@ def _read_as_trained(
 
     Where there are labels, rows with an empty text are left out.
     """
-    trained = record["recipe"]["data"]
-    texts, label = columns_present(data, trained["text_columns"], trained["label_column"])
+    trained, are_pairs = record["recipe"]["data"], record["data"].get("text_pairs", False)
+    if are_pairs and isinstance(data, list):
+        data = [as_pair(text) for text in data]
+    named = text_columns_of(trained["text_columns"], trained.get("text_pair_column"))
+    texts, label = columns_present(data, named, trained["label_column"])
     columns: dict[str, Any] = {"text_columns": text_columns or texts}
-    if unlabelled:
-        return read_rows(data, **columns, labels="never")
-    columns["label_column"] = label_column or label
-    if label_column is not None:
-        return read_rows(data, **columns, labels="required")
-    rows = read_rows(data, **columns, labels="optional")
-    return rows if rows.labels is None else read_rows(data, **columns, labels="required")
+    need: LabelNeed = "never" if unlabelled else "optional"
+    if not unlabelled:
+        columns["label_column"] = label_column or label
+        need = "optional" if label_column is None else "required"
+    rows = read_rows(data, **columns, labels=need)
+    check_pairs(rows.texts, are_pairs, rows.source, "the run")
+    return (
+        read_rows(data, **columns, labels="required")
+        if need == "optional" and rows.labels is not None
+        else rows
+    )
 
 
 def _encoded(rows: RawRows, record: dict[str, Any]) -> np.ndarray:

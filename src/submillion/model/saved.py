@@ -38,6 +38,7 @@ class SavedClassifier:
         label_values: The labels as the training data held them, in the same order.
         max_length: Where texts are cut, in tokens.
         encoder: The folder or hub id that the base was loaded from.
+        are_pairs: Whether each row it was trained on holds two texts; None where the folder does not say.
     """
 
     model: Classifier
@@ -46,6 +47,7 @@ class SavedClassifier:
     label_values: tuple[int | str, ...]
     max_length: int
     encoder: str
+    are_pairs: bool | None = None
 
 
 def save_adapter(
@@ -58,6 +60,7 @@ def save_adapter(
     label_names: Sequence[str],
     label_values: Sequence[int | str],
     max_length: int,
+    are_pairs: bool = False,
 ) -> None:
     """Write the adapter, the head, the tokenizer, the names and a README, whole or not at all."""
     if encoder == packaged_default():
@@ -68,7 +71,7 @@ def save_adapter(
     if model.head is not None:
         tensors = {name: value.detach().contiguous() for name, value in model.head.state_dict().items()}
         save_file(tensors, partial / HEAD, metadata={"format": "pt"})
-    _save_tokenizer(tokenizer, partial, max_length)
+    _save_tokenizer(tokenizer, partial, max_length, are_pairs)
     write_json(
         partial / NAMES,
         {
@@ -78,9 +81,10 @@ def save_adapter(
             "label_names": list(label_names),
             "label_values": list(label_values),
             "max_length": max_length,
+            "text_pairs": are_pairs,
         },
     )
-    readme = adapter_readme(encoder, model_name, label_names, max_length, model.head is not None)
+    readme = adapter_readme(encoder, model_name, label_names, max_length, model.head is not None, are_pairs)
     (partial / "README.md").write_text(readme, encoding="utf-8")
     for file in partial.iterdir():
         settle(file)
@@ -88,18 +92,28 @@ def save_adapter(
     os.replace(partial, folder)
 
 
-def _save_tokenizer(tokenizer: Any, folder: Path, max_length: int) -> None:
-    """Write the tokenizer so that whoever loads it cuts texts where training did."""
-    limit = tokenizer.model_max_length
+def _save_tokenizer(tokenizer: Any, folder: Path, max_length: int, are_pairs: bool) -> None:
+    """Write the tokenizer so that whoever loads it cuts texts where training did.
+
+    Of pairs, it gives no token types, which training leaves at 0 (as for RoBERTa, which has none).
+    """
+    limit, names = tokenizer.model_max_length, list(tokenizer.model_input_names)
     tokenizer.model_max_length = max_length
+    if are_pairs:
+        tokenizer.model_input_names = [name for name in names if name != "token_type_ids"]
     try:
         tokenizer.save_pretrained(str(folder))
     finally:
-        tokenizer.model_max_length = limit
+        tokenizer.model_max_length, tokenizer.model_input_names = limit, names
 
 
 def adapter_readme(
-    encoder: str, model_name: str, label_names: Sequence[str], max_length: int, has_mean_pooling: bool
+    encoder: str,
+    model_name: str,
+    label_names: Sequence[str],
+    max_length: int,
+    has_mean_pooling: bool,
+    are_pairs: bool = False,
 ) -> str:
     """Return the README of an adapter folder: the lines that load it with transformers and PEFT alone."""
     names = dict(enumerate(label_names))
@@ -142,8 +156,12 @@ def adapter_readme(
         *load,
         "tokenizer = AutoTokenizer.from_pretrained(folder)",
         "",
-        'texts = ["a text to classify"]',
-        f'batch = tokenizer(texts, truncation=True, max_length={max_length}, padding=True, return_tensors="pt")',
+        *(
+            ['firsts, seconds = ["a first text"], ["a second text"]']
+            if are_pairs
+            else ['texts = ["a text to classify"]']
+        ),
+        f'batch = tokenizer({"firsts, seconds" if are_pairs else "texts"}, truncation=True, max_length={max_length}, padding=True, return_tensors="pt")',
         "with torch.no_grad():",
         *apply,
         "print([names[int(label)] for label in logits.argmax(-1)])",
@@ -214,6 +232,7 @@ def load_saved(
         label_values=tuple(saved.get("label_values") or names),
         max_length=int(saved.get("max_length") or length_limit(tokenizer, model.config)),
         encoder=source,
+        are_pairs=saved.get("text_pairs"),
     )
 
 

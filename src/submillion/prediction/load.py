@@ -8,6 +8,7 @@ from typing import Any
 from submillion.alternatives import ANSWERING
 from submillion.baselines import load_baselines
 from submillion.budget.plan import make_plan
+from submillion.data.pairs import text_columns_of
 from submillion.errors import ConfigError
 from submillion.model.adapter import assert_planned, freeze_unplanned
 from submillion.model.device import has_bf16
@@ -54,7 +55,9 @@ def load_predictor(
             )
         saved = load_saved(path, encoder=encoder, label_names=label_names)
         batch_size = Recipe().training.per_device_eval_batch_size
-        return Predictor(Adapter(saved, batch_size), saved.label_names, saved.label_values)
+        return Predictor(
+            Adapter(saved, batch_size), saved.label_names, saved.label_values, are_pairs=saved.are_pairs
+        )
     record = folder.read_finished()
     if label_names is not None:
         own = ", ".join(record["data"]["label_names"])
@@ -69,9 +72,10 @@ def load_predictor(
         adapter if adapter is not None and name == "adapter" else _baseline(folder, record, name, adapter),
         tuple(record["data"]["label_names"]),
         tuple(record["data"]["label_values"]),
-        text_columns=recipe.data.text_columns,
+        text_columns=text_columns_of(recipe.data.text_columns, recipe.data.text_pair_column),
         label_column=recipe.data.label_column,
         reason=reason,
+        are_pairs=record["data"].get("text_pairs", False),
     )
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from submillion.budget.families import length_limit
 from submillion.budget.plan import ALLOCATE, Plan, make_plan
+from submillion.data.pairs import text_columns_of
 from submillion.data.splits import Splits, load_splits
 from submillion.data.standard_input import NAME, STANDARD_INPUT
 from submillion.data.token_cache import kept_tokens, tokens_of_splits
@@ -131,11 +132,12 @@ def prepare(recipe: Recipe, sources: Sources, console: Console, *, for_many: boo
     encoder = resolve_encoder(recipe.model.model)
     data = recipe.data
     config = load_config(encoder)
+    text_columns = text_columns_of(data.text_columns, data.text_pair_column)
     splits = load_splits(
         sources.train,
         validation=sources.validation,
         test=sources.test,
-        text_columns=data.text_columns,
+        text_columns=text_columns,
         label_column=data.label_column,
         validation_share=data.validation_share,
         calibration_share=data.calibration_share,
@@ -148,7 +150,7 @@ def prepare(recipe: Recipe, sources: Sources, console: Console, *, for_many: boo
     unlabelled = None
     if sources.unlabelled is not None and not for_many:  # the short trainings of a search do without
         unlabelled = read_unlabelled(
-            sources.unlabelled, sources.test, splits, data.text_columns, data.label_column
+            sources.unlabelled, sources.test, splits, text_columns, data.label_column
         )
         splits = replace(splits, notes=(*splits.notes, *unlabelled.notes))
     for note in splits.notes:

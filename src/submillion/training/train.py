@@ -294,6 +294,7 @@ def _save(prepared: Prepared, model: Classifier, folder: RunFolder) -> None:
         label_names=prepared.splits.label_names,
         label_values=prepared.splits.label_values,
         max_length=prepared.tokens["train"].max_length,
+        are_pairs=prepared.splits.are_pairs,
     )
 
 
