@@ -93,6 +93,16 @@ class DataConfig(Section):
     max_length: int | None = Field(
         None, ge=4, description="Cut texts at this many tokens. Default: what holds 95 % of the rows."
     )
+    windows: Literal["mean"] | None = Field(
+        None,
+        description="mean: a text longer than max_length is not cut but read in overlapping windows; it trains by one of "
+        "them an epoch, and is answered by the mean of all their logits.",
+    )
+    stride: int | None = Field(
+        None,
+        ge=0,
+        description="With windows: tokens that a window shares with the one before. Default: a quarter of max_length.",
+    )
     padding: Literal["longest", "max_length"] = Field(
         "longest", description="Pad a batch to its longest text, or always to max_length."
     )

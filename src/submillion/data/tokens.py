@@ -9,6 +9,7 @@ import numpy as np
 
 from submillion.data.pairs import hold_pairs
 from submillion.data.token_lists import Seams, TokenLists
+from submillion.data.windows import Windows, windows_of
 
 PIECE_ROWS = 4096
 """Texts that are tokenised at a time; the tokenizer's own results take many times the memory of the numbers."""
@@ -22,12 +23,13 @@ class TokenRows:
     """Tokenised texts.
 
     Attributes:
-        input_ids: Token numbers of each row, special tokens included, at most ``max_length`` of them.
-        max_length: Where texts were cut.
+        input_ids: Token numbers of each row, special tokens included, at most ``max_length`` of them; or the windows of
+            each text.
+        max_length: Where texts were cut, or windows end.
         n_cut: Rows that were longer.
     """
 
-    input_ids: TokenLists
+    input_ids: TokenLists | Windows
     max_length: int
     n_cut: int
 
@@ -49,18 +51,22 @@ def choose_max_length(lengths: Sequence[int] | np.ndarray, limit: int, share: fl
     return min(limit, int(ordered[max(0, math.ceil(share * len(ordered)) - 1)]))
 
 
-def tokenize(tokenizer: Any, texts: Sequence[str], max_length: int) -> TokenRows:
-    """Tokenise ``texts`` and cut them at ``max_length`` tokens, the closing special token kept."""
-    return cut(encode(tokenizer, texts), max_length)
+def tokenize(tokenizer: Any, texts: Sequence[str], max_length: int, stride: int | None = None) -> TokenRows:
+    """Tokenise ``texts`` and cut them at ``max_length`` tokens, the closing special token kept.
+
+    With ``stride`` they become windows of so many tokens that share ``stride``.
+    """
+    return cut(encode(tokenizer, texts), max_length, stride)
 
 
-def cut(rows: TokenLists, max_length: int) -> TokenRows:
-    """Cut rows that hold all their tokens.
+def cut(rows: TokenLists, max_length: int, stride: int | None = None) -> TokenRows:
+    """Cut rows that hold all their tokens; with ``stride`` into overlapping windows, so that nothing is lost.
 
     >>> cut(TokenLists.of([[101, 7, 8, 9, 102], [101, 7, 102]]), 4)
     TokenRows(input_ids=[[101, 7, 8, 102], [101, 7, 102]], max_length=4, n_cut=1)
     """
-    return TokenRows(rows.cut(max_length), max_length, int((rows.lengths > max_length).sum()))
+    kept = rows.cut(max_length) if stride is None else windows_of(rows, max_length, stride)
+    return TokenRows(kept, max_length, int((rows.lengths > max_length).sum()))
 
 
 def encode(tokenizer: Any, texts: Sequence[str]) -> TokenLists:

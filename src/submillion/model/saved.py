@@ -39,6 +39,7 @@ class SavedClassifier:
         max_length: Where texts are cut, in tokens.
         encoder: The folder or hub id that the base was loaded from.
         are_pairs: Whether each row it was trained on holds two texts; None where the folder does not say.
+        stride: Tokens that the windows of a longer text share; None: it is cut.
     """
 
     model: Classifier
@@ -48,6 +49,7 @@ class SavedClassifier:
     max_length: int
     encoder: str
     are_pairs: bool | None = None
+    stride: int | None = None
 
 
 def save_adapter(
@@ -61,6 +63,7 @@ def save_adapter(
     label_values: Sequence[int | str],
     max_length: int,
     are_pairs: bool = False,
+    stride: int | None = None,
 ) -> None:
     """Write the adapter, the head, the tokenizer, the names and a README, whole or not at all."""
     if encoder == packaged_default():
@@ -82,9 +85,13 @@ def save_adapter(
             "label_values": list(label_values),
             "max_length": max_length,
             "text_pairs": are_pairs,
+            "windows": None if stride is None else "mean",
+            "stride": stride,
         },
     )
-    readme = adapter_readme(encoder, model_name, label_names, max_length, model.head is not None, are_pairs)
+    readme = adapter_readme(
+        encoder, model_name, label_names, max_length, model.head is not None, are_pairs, stride
+    )
     (partial / "README.md").write_text(readme, encoding="utf-8")
     for file in partial.iterdir():
         settle(file)
@@ -114,6 +121,7 @@ def adapter_readme(
     max_length: int,
     has_mean_pooling: bool,
     are_pairs: bool = False,
+    stride: int | None = None,
 ) -> str:
     """Return the README of an adapter folder: the lines that load it with transformers and PEFT alone."""
     names = dict(enumerate(label_names))
@@ -161,9 +169,10 @@ def adapter_readme(
             if are_pairs
             else ['texts = ["a text to classify"]']
         ),
-        f'batch = tokenizer({"firsts, seconds" if are_pairs else "texts"}, truncation=True, max_length={max_length}, padding=True, return_tensors="pt")',
+        *_tokenised(max_length, "firsts, seconds" if are_pairs else "texts", stride),
         "with torch.no_grad():",
         *apply,
+        *([_MEAN_OF_WINDOWS] if stride is not None else []),
         "print([names[int(label)] for label in logits.argmax(-1)])",
     ]
     return "\n".join(
@@ -178,6 +187,21 @@ def adapter_readme(
             "",
         ]
     )
+
+
+_MEAN_OF_WINDOWS = "logits = torch.stack([logits[text_of == text].mean(0) for text in range(len(texts))])"
+
+
+def _tokenised(max_length: int, arguments: str, stride: int | None) -> list[str]:
+    """Return the README's lines from texts to a batch."""
+    common = f'truncation=True, max_length={max_length}, padding=True, return_tensors="pt"'
+    if stride is None:
+        return [f"batch = tokenizer({arguments}, {common})"]
+    return [
+        "# A longer text is read in windows, and answered by the mean of their logits.",
+        f"batch = tokenizer({arguments}, {common}, stride={stride}, return_overflowing_tokens=True)",
+        'text_of = batch.pop("overflow_to_sample_mapping")',
+    ]
 
 
 def load_saved(
@@ -233,6 +257,7 @@ def load_saved(
         max_length=int(saved.get("max_length") or length_limit(tokenizer, model.config)),
         encoder=source,
         are_pairs=saved.get("text_pairs"),
+        stride=saved.get("stride"),
     )
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from submillion.baselines import fit_probe
 from submillion.budget.plan import ALLOCATE, Plan
+from submillion.data.windows import taken
 from submillion.errors import RunError
 from submillion.model.build import Classifier
 from submillion.recipe import Recipe
@@ -146,7 +147,7 @@ def train_short(
         _recipe_of(candidate, stage, repeat), ground.plan(candidate), len(rows)
     )
     recipe, plan, all_rows = prepared.recipe, prepared.plan, prepared.train
-    train = Labelled([all_rows.input_ids[row] for row in rows], all_rows.labels[rows])
+    train = Labelled(taken(all_rows.input_ids, rows), all_rows.labels[rows])
     run = RunFolder(folder)
     run.make()
     model = prepared.build()

@@ -14,6 +14,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from submillion.alternatives import CHEAPEST_FIRST
 from submillion.baselines import fit_baselines
+from submillion.data.windows import taken
 from submillion.scoring import embed_frozen, score
 from submillion.statistics import compare, wilson_interval
 from submillion.temperature import fit_temperatures
@@ -99,7 +100,7 @@ def _one_fold(
 ) -> dict[str, np.ndarray]:
     """Train on one part and return adapter's and baselines' scores of the other, name -> `[n, n_labels]`."""
     recipe, splits = prepared.recipe, prepared.splits
-    inside = Labelled([train.input_ids[row] for row in kept], train.labels[kept])
+    inside = Labelled(taken(train.input_ids, kept), train.labels[kept])
     baselines = fit_baselines(
         [splits.train.texts[row] for row in kept],
         inside.labels,
@@ -119,5 +120,5 @@ def _one_fold(
         trainer = make_trainer(model, prepared.plan, recipe, inside, None, Path(folder), console)
         fit_adapter(trainer)
         finish_adapter(trainer, recipe.training, prepared.validation)
-    outside = [train.input_ids[row] for row in left_out]
+    outside = taken(train.input_ids, left_out)
     return {"adapter": score(model, outside, recipe.training.per_device_eval_batch_size).logits, **others}

@@ -30,7 +30,7 @@ SAVE_STEPS = 500
 
 @dataclass(frozen=True)
 class Labelled:
-    """Tokenised rows with labels: ``input_ids`` of `n` rows and ``labels`` `[n]` int64."""
+    """Tokenised rows, or texts in windows, with labels: ``input_ids`` of `n` rows and ``labels`` `[n]` int64."""
 
     input_ids: Sequence[Sequence[int]]
     labels: np.ndarray
@@ -87,8 +87,7 @@ def make_trainer(
         eval_dataset=None if validation is None else TrainRows(validation.input_ids, validation.labels),
         callbacks=_callbacks(recipe, len(train.input_ids), validation is not None, folder, console, history),
     )
-    if isinstance(rows, NoisyRows):
-        rows.epoch = lambda: trainer.sampler.epoch
+    rows.epoch = lambda: trainer.sampler.epoch
     return trainer
 
 
@@ -117,7 +116,7 @@ def _train_rows(train: Labelled, recipe: Recipe) -> TrainRows:
     """Return the rows as the Trainer takes them, without some of their tokens where the recipe says so."""
     share = recipe.training.word_dropout
     if not share:
-        return TrainRows(train.input_ids, train.labels)
+        return TrainRows(train.input_ids, train.labels, recipe.seed)
     return NoisyRows(train.input_ids, train.labels, share, recipe.seed, special_ids(recipe.model.model))
 
 

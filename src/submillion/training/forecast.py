@@ -19,6 +19,7 @@ import numpy as np
 import psutil
 import torch
 
+from submillion.data.windows import Windows
 from submillion.errors import RunError
 from submillion.scoring import score
 from submillion.training.trainer import BudgetTrainer, rows_at_once
@@ -96,7 +97,9 @@ def forecast(trainer: BudgetTrainer, share_cut: float, trainings: float = 1.0) -
         times = (
             2 if trainer.args.metric_for_best_model == "shifted_accuracy" else 1
         )  # as they are, and with noise
-        seconds += times * epochs * _scoring_seconds(trainer, trainer.validation)
+        rows = trainer.validation
+        scored = rows.windows if isinstance(rows, Windows) else rows
+        seconds += times * epochs * _scoring_seconds(trainer, scored)
     return Forecast(trainings * seconds / 60, peak / 1e9, share_cut)
 
 

@@ -14,11 +14,12 @@ from submillion.data.splits import Splits, load_splits
 from submillion.data.standard_input import NAME, STANDARD_INPUT
 from submillion.data.token_cache import kept_tokens, tokens_of_splits
 from submillion.data.tokens import TokenRows, choose_max_length, cut
+from submillion.data.windows import Windows
 from submillion.encoders import load_config, load_tokenizer, resolve_encoder
 from submillion.errors import ConfigError
 from submillion.model.build import Classifier, build_model
 from submillion.model.device import choose_device, choose_numerics
-from submillion.recipe import SOURCE_FIELDS, Recipe, default_epochs
+from submillion.recipe import SOURCE_FIELDS, DataConfig, Recipe, default_epochs
 from submillion.training.allocate import allocate_ranks
 from submillion.training.checks import check_training
 from submillion.training.fit import Labelled
@@ -163,10 +164,11 @@ def prepare(recipe: Recipe, sources: Sources, console: Console, *, for_many: boo
         )
     plan = make_plan(encoder, len(splits.label_names), **recipe.budget.model_dump(), must_fit=not for_many)
     tokenizer = load_tokenizer(encoder)
-    tokens = _tokenize(tokenizer, splits, data.max_length, length_limit(tokenizer, config))
+    tokens, stride = _tokenize(tokenizer, splits, data, length_limit(tokenizer, config))
+    recipe = recipe.model_copy(update={"data": data.model_copy(update={"stride": stride})})
     if unlabelled is not None:
         whole = kept_tokens(tokenizer, unlabelled.texts)
-        tokens["unlabelled"] = cut(whole, tokens["train"].max_length)
+        tokens["unlabelled"] = cut(whole, tokens["train"].max_length, stride)
     weights = named_weights(recipe.training.class_weights, splits.label_names, splits.label_values)
     recipe = recipe.model_copy(
         update={"training": recipe.training.model_copy(update={"class_weights": weights})}
@@ -219,8 +221,21 @@ def _check_trackers(names: tuple[str, ...]) -> None:
         raise ConfigError(f"report_to={','.join(names)!r}: {' '.join(str(error).split())}") from None
 
 
-def _tokenize(tokenizer: Any, splits: Splits, wanted: int | None, limit: int) -> dict[str, TokenRows]:
-    """Tokenise every split once; train chooses where all of them are cut."""
+def _tokenize(
+    tokenizer: Any, splits: Splits, data: DataConfig, limit: int
+) -> tuple[dict[str, TokenRows], int | None]:
+    """Tokenise every split once; train chooses where all of them are cut.
+
+    Returns:
+        The rows of each split, and what windows share; None where there are none.
+    """
+    wanted = data.max_length
+    if data.windows is not None and splits.are_pairs:
+        raise ConfigError(
+            "windows=mean is for single texts: leave it out for pairs, which are cut at max_length"
+        )
+    if data.windows is None and data.stride is not None:
+        raise ConfigError(f"stride={data.stride} needs windows=mean: give both, or leave it out")
     if wanted is not None and wanted > limit:
         raise ConfigError(
             f"max_length={wanted} is above the {limit} tokens that this encoder takes: lower it"
@@ -232,7 +247,14 @@ def _tokenize(tokenizer: Any, splits: Splits, wanted: int | None, limit: int) ->
     }
     whole = tokens_of_splits(tokenizer, present)
     max_length = wanted or choose_max_length(whole["train"].lengths, limit)
-    return {name: cut(rows, max_length) for name, rows in whole.items()}
+    stride = None
+    if data.windows is not None:
+        stride = max_length // 4 if data.stride is None else data.stride
+        if stride >= max_length - 2:
+            raise ConfigError(
+                f"stride={stride} must be below max_length - 2 = {max_length - 2}: windows would not move on"
+            )
+    return {name: cut(rows, max_length, stride) for name, rows in whole.items()}, stride
 
 
 def _resolved(recipe: Recipe, plan: Plan, n_rows: int, max_length: int) -> Recipe:
@@ -288,7 +310,13 @@ def _say_rows(prepared: Prepared, console: Console) -> None:
     say(
         f"rows: {len(splits.train):,} to train on, {held or 'none held back'}; {len(splits.label_names)} labels"
     )
-    say(f"texts are cut at {tokens.max_length} tokens: {100 * share:.1f} % of the train rows are longer")
+    if isinstance(tokens.input_ids, Windows):
+        say(
+            f"{100 * share:.1f} % of the train rows are longer than {tokens.max_length} tokens: they are read in windows that "
+            f"share {prepared.recipe.data.stride}, {tokens.input_ids.counts.mean():.1f} a text"
+        )
+    else:
+        say(f"texts are cut at {tokens.max_length} tokens: {100 * share:.1f} % of the train rows are longer")
     for sentence in said_of_weights(prepared.recipe.training):
         say(sentence)
     if prepared.recipe.training.fp16 and choose_device().type == "cpu":

@@ -16,6 +16,7 @@ from submillion.budget.plan import ALLOCATE
 from submillion.closeness import measure_shift
 from submillion.data.duplicates import HASH_LETTERS
 from submillion.data.splits import Rows
+from submillion.data.windows import Windows
 from submillion.errors import RunError
 from submillion.model.build import Classifier
 from submillion.model.device import choose_device
@@ -96,7 +97,8 @@ def _foretell(prepared: Prepared, model: Classifier, folder: RunFolder, console:
         is_crossed = folder.exists and folder.read()["cross_validation"] is not None
         if recipe.evaluation.cv is not None and not is_crossed:
             trainings += recipe.evaluation.cv - 1  # that many trainings, each on all rows but a part
-        foretold = forecast(trainer, tokens.n_cut / max(1, len(tokens)), trainings)
+        n_cut = 0 if recipe.data.windows else tokens.n_cut
+        foretold = forecast(trainer, n_cut / max(1, len(tokens)), trainings)
     console.print(foretold.sentence(), highlight=False, soft_wrap=True)
     return foretold
 
@@ -160,6 +162,7 @@ def _made_with(prepared: Prepared) -> dict[str, Any]:
 def _first_record(prepared: Prepared, sources: Sources) -> dict[str, Any]:
     """Return what `run.json` says before training."""
     tokens, splits = prepared.tokens["train"], prepared.splits
+    n_cut = 0 if isinstance(tokens.input_ids, Windows) else tokens.n_cut
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "recipe": prepared.recipe.model_dump(mode="json"),
@@ -171,8 +174,9 @@ def _first_record(prepared: Prepared, sources: Sources) -> dict[str, Any]:
             **splits.summary(),
             "unlabelled": _unlabelled_summary(prepared),
             "max_length": tokens.max_length,
-            "rows_cut": tokens.n_cut,
-            "share_of_rows_cut": round(tokens.n_cut / max(len(tokens), 1), 4),
+            "rows_cut": n_cut,
+            "share_of_rows_cut": round(n_cut / max(len(tokens), 1), 4),
+            "windows": len(tokens.input_ids.windows) if isinstance(tokens.input_ids, Windows) else None,
         },
         "cross_validation": None,
         "resumed": 0,
@@ -295,6 +299,7 @@ def _save(prepared: Prepared, model: Classifier, folder: RunFolder) -> None:
         label_values=prepared.splits.label_values,
         max_length=prepared.tokens["train"].max_length,
         are_pairs=prepared.splits.are_pairs,
+        stride=prepared.recipe.data.stride,
     )
 
 

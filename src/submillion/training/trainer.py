@@ -14,6 +14,7 @@ from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
 from submillion.budget.plan import Plan
+from submillion.data.windows import Windows
 from submillion.errors import RunError
 from submillion.model.adapter import assert_planned
 from submillion.model.build import Classifier, quiet_transformers
@@ -36,17 +37,38 @@ BEST = "best.safetensors"
 
 
 class TrainRows(torch.utils.data.Dataset[dict[str, Any]]):
-    """Tokenised rows with their labels, as the Trainer takes them."""
+    """Tokenised rows with their labels, as the Trainer takes them.
 
-    def __init__(self, input_ids: Sequence[Sequence[int]], labels: np.ndarray):
+    A text in windows comes as one of them in each epoch: an epoch costs what one over cut texts does, every text counts
+    once, and none of its windows comes again before all have come.
+
+    Args:
+        input_ids: Token numbers of each row, or the windows of each text.
+        labels: `[n]` int64.
+        seed: Draws the order of a text's windows.
+
+    Attributes:
+        epoch: Tells the epoch that is trained; whoever makes the rows says how.
+    """
+
+    def __init__(self, input_ids: Sequence[Sequence[int]], labels: np.ndarray, seed: int = 0):
         self.input_ids = input_ids
         self.labels = labels
+        self.seed = seed
+        self.epoch: Callable[[], int] = lambda: 0
 
     def __len__(self) -> int:
         return len(self.input_ids)
 
     def __getitem__(self, row: int) -> dict[str, Any]:
-        return {"input_ids": self.input_ids[row], "labels": int(self.labels[row])}
+        return {"input_ids": self._tokens(row), "labels": int(self.labels[row])}
+
+    def _tokens(self, row: int) -> Sequence[int]:
+        if not isinstance(self.input_ids, Windows):
+            return self.input_ids[row]
+        n_windows = int(self.input_ids.counts[row])
+        order = np.random.default_rng((self.seed, row)).permutation(n_windows) if n_windows > 1 else (0,)
+        return self.input_ids.window(row, int(order[self.epoch() % n_windows]))
 
 
 class Collator:
