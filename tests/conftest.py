@@ -13,6 +13,7 @@ import random
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,6 +106,21 @@ def sha256s(run: Path) -> dict[str, str]:
     }
 
 
+def what_counts(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what of a study must not depend on interruptions."""
+    trainings = [
+        {key: value for key, value in training.items() if key not in ("seconds", "rows_seen")}
+        for training in record["trainings"]
+        if "curve" in training
+    ]
+    return {
+        "recommendation": record["recommendation"],
+        "trainings": trainings,
+        "test": record["test"]["accuracy"],
+        "reads": len(record["test"]["reads"]),
+    }
+
+
 def write_csv(path: Path, rows: list[tuple[str, str]]) -> str:
     """Write (text, label) rows as CSV and return the path."""
     lines = ["text,label", *(f'"{text}","{label}"' for text, label in rows)]
@@ -120,14 +136,15 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], st
     def build(family: str = "bert") -> str:
         if family not in built:
             folder = tmp_path_factory.mktemp(f"tiny-{family}")
-            _write_encoder(folder, family)
+            write_encoder(folder, family)
             built[family] = str(folder)
         return built[family]
 
     return build
 
 
-def _write_encoder(folder: Path, family: str) -> None:
+def write_encoder(folder: Path, family: str) -> None:
+    """Write a random encoder of 2 layers and width 32, and its tokenizer."""
     import torch
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
