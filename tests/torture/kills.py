@@ -164,7 +164,7 @@ def _watch(folder: Path, events: list[Event], moment: Moment | None, reaching: i
 
     def audited(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
-            path, mode, flags = arguments
+            path, _, flags = arguments
             if isinstance(path, str | bytes) and flags & _WRITING:
                 happens("open", os.fsdecode(path))
         elif event == "os.rename":

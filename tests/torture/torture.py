@@ -12,14 +12,16 @@ import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import conftest  # noqa: F401 - sets the environment before anything heavy is imported
 from kills import Ended, Event, draw_moment, in_child
 from verbs import VERBS, Ground, Verb, left_over
+
+import conftest  # noqa: F401 - sets the environment before anything heavy is imported
 
 KILLS_A_TRIAL = 3
 
@@ -133,16 +135,18 @@ def main() -> int:
 
 def _import_all() -> None:
     """Import what the verbs import, and start no thread: a fork copies only the one that forks."""
-    import matplotlib.backends.backend_agg
-    import matplotlib.backends.backend_svg
-    import optuna.storages
-    import peft
-    import sklearn.svm
-    import transformers.models.bert.modeling_bert  # noqa: F401
-
-    import submillion.evaluation.whole
-    import submillion.prediction
-    import submillion.study.search  # noqa: F401
+    for name in (
+        "matplotlib.backends.backend_agg",
+        "matplotlib.backends.backend_svg",
+        "optuna.storages",
+        "peft",
+        "sklearn.svm",
+        "transformers.models.bert.modeling_bert",
+        "submillion.evaluation.whole",
+        "submillion.prediction",
+        "submillion.study.search",
+    ):
+        import_module(name)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,6 @@ TRAINING = {
 SPACE = """
 space:
   rank: [1, 2]
-  learning_rate: [2.0e-2]
 stages:
   - {num_train_epochs: 1, share: 0.5}
 final: {num_train_epochs: 2}
@@ -145,17 +145,26 @@ def _nothing(ground: Ground, place: Path) -> None:
     pass
 
 
+@contextmanager
+def _done_already(words: str) -> Iterator[None]:
+    """Let pass that there is nothing to go on with, after a kill that came behind the last step."""
+    from submillion.errors import RunError
+
+    try:
+        yield
+    except RunError as error:
+        if words not in str(error):
+            raise
+
+
 # train
 
 
 def _train(ground: Ground, place: Path) -> None:
     import submillion
 
-    folder = place / "run"
-    record = folder / "run.json"
-    if record.is_file() and json.loads(record.read_text())["status"] == "finished":
-        return  # killed after its last step
-    submillion.train(output=folder, resume=True, **ground.arguments())
+    with _done_already("is finished: there is nothing to resume"):
+        submillion.train(output=place / "run", resume=True, **ground.arguments())
 
 
 def _trained(ground: Ground, place: Path) -> Any:
@@ -267,12 +276,10 @@ def _evaluate_lost(ground: Ground, place: Path) -> list[str]:
 def _search(ground: Ground, place: Path) -> None:
     import submillion
 
-    record = place / "study" / "study.json"
-    if record.is_file() and json.loads(record.read_text())["status"] == "finished":
-        return
-    submillion.search(
-        recipe=ground.path / "space.yaml", output=place / "study", resume=True, **ground.arguments()
-    )
+    with _done_already("is a finished study"):
+        submillion.search(
+            recipe=ground.path / "space.yaml", output=place / "study", resume=True, **ground.arguments()
+        )
 
 
 def _searched(ground: Ground, place: Path) -> Any:
@@ -294,9 +301,7 @@ def _search_lost(ground: Ground, place: Path) -> list[str]:
 VERBS = (
     Verb("train", _nothing, _train, _trained, _train_lost),
     Verb("predict", _earlier_predictions, _predict("labels.csv"), _predicted, _predict_lost),
-    Verb(
-        "predict to Parquet", _earlier_predictions, _predict("labels.parquet"), _predicted, _predict_lost
-    ),
+    Verb("predict to Parquet", _earlier_predictions, _predict("labels.parquet"), _predicted, _predict_lost),
     Verb("evaluate", _earlier_evaluation, _evaluate, _evaluated, _evaluate_lost),
     Verb("search", _nothing, _search, _searched, _search_lost),
 )

@@ -14,6 +14,7 @@ SOURCE = ROOT / "src" / "submillion"
 
 ORDER = [
     {"alternatives", "errors", "speedups", "temperature"},
+    {"disk"},
     {"run", "recipe", "confusion", "probe"},
     {"encoders", "statistics", "baselines"},
     {"data", "page"},

@@ -61,6 +61,7 @@ def _interrupt(number: int, frame: Any) -> None:
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command; return or exit with its status: 0 done, 1 a user's error, 2 wrong usage, 130 interrupted."""
+    from submillion.disk import refusal
     from submillion.errors import SubmillionError
 
     signal.signal(signal.SIGTERM, _interrupt)
@@ -79,6 +80,13 @@ def main(arguments: list[str] | None = None) -> Any:
     except BrokenPipeError:  # whoever read standard output has what they wanted, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except Exception as error:  # of which only what the disk refuses is a user's to mend
+        reason = refusal(error)
+        if reason is None:
+            raise
+        name = getattr(error, "filename", None) or "standard output or a file"
+        click.echo(f"error: {name} cannot be used: {reason}", err=True)
+        sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         click.echo(
             "interrupted; `submillion train` and `search` go on from the last checkpoint with --resume",

@@ -1,7 +1,8 @@
 """Evaluate a run on rows, labelled or not: the only way to the labels of a test split."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from submillion.data.columns import LabelNeed
 from submillion.data.duplicates import HASH_LETTERS, sha256_of_hashes, text_hashes
 from submillion.data.pairs import as_pair, check_pairs, text_columns_of
 from submillion.data.read import columns_present, read_columns
+from submillion.disk import check_writable
 from submillion.errors import ConfigError, DataError
 from submillion.evaluation.labelled import evaluate_labelled
 from submillion.evaluation.plots import plot_confusion
@@ -23,10 +25,12 @@ from submillion.evaluation.report import write_report
 from submillion.evaluation.unlabelled import confidence_of, foresee
 from submillion.prediction import load_adapter
 from submillion.reference import Look
-from submillion.run import RunFolder, read_json, write_json, written_atomically
+from submillion.run import RunFolder, read_json, write_json, written_atomically, written_together
 from submillion.scoring import Scores, write_scores
 from submillion.statistics import compare
 from submillion.temperature import temperature_of
+
+NOTE_WAIT_S = 30
 
 NO_LABEL = -1
 """In `predictions.parquet`, of rows without labels."""
@@ -72,6 +76,7 @@ def evaluate_run(
     """
     folder = RunFolder(run)
     record = folder.read_finished()
+    check_writable(Path(output or folder.evaluation), "name another folder by --output")
     rows = _read_as_trained(data, record, text_columns, label_column, unlabelled)
     if rows.labels is None:
         _check_unlabelled(rows, against, slices, wanted_accuracy)
@@ -112,9 +117,10 @@ def evaluate_run(
     if other is not None:
         report["against"] = other.compared(scores, labels, report, record, encoder)
     destination = _destination(folder, rows, report["ordered_sha256"]) if output is None else Path(output)
-    plot_confusion(report["confusion"]["matrix"], names, destination / "confusion.png")
-    _keep_rows(destination, rows, labels, scores, look, unlike, record)
-    return _kept(destination, report, rows, has_texts)
+    with _kept(destination, report, rows, has_texts) as place:
+        plot_confusion(report["confusion"]["matrix"], names, place / "confusion.png")
+        _keep_rows(place, rows, labels, scores, look, unlike, record)
+    return report | {"output": str(destination)}
 
 
 def _evaluate_unlabelled(
@@ -146,8 +152,9 @@ def _evaluate_unlabelled(
         ],
     }
     destination = _destination(folder, rows, ordered) if output is None else Path(output)
-    _keep_rows(destination, rows, np.full(len(rows.texts), NO_LABEL), scores, look, unlike, record)
-    return _kept(destination, report, rows, has_texts)
+    with _kept(destination, report, rows, has_texts) as place:
+        _keep_rows(place, rows, np.full(len(rows.texts), NO_LABEL), scores, look, unlike, record)
+    return report | {"output": str(destination)}
 
 
 def _warn_of_no_labels(rows: RawRows, unlabelled: bool) -> list[str]:
@@ -185,13 +192,18 @@ def _keep_rows(
         csv.write_csv(table, temporary)
 
 
-def _kept(destination: Path, report: dict[str, Any], rows: RawRows, has_texts: bool) -> dict[str, Any]:
-    """Write the report, and return it with where it lies; what reads an evaluation looks for `report.json`, the last."""
-    _number_rows(report, rows.row_numbers)
-    texts = dict(zip(rows.row_numbers, rows.texts, strict=True)) if has_texts else None
-    write_report(destination / "report.html", report, texts)
-    write_json(destination / "report.json", report)
-    return report | {"output": str(destination)}
+@contextmanager
+def _kept(destination: Path, report: dict[str, Any], rows: RawRows, has_texts: bool) -> Iterator[Path]:
+    """Yield where to write beside the report, which comes last: what reads an evaluation looks for `report.json`.
+
+    What stood in ``destination`` stands until all of it is written.
+    """
+    with written_together(destination, "report.json") as place:
+        yield place
+        _number_rows(report, rows.row_numbers)
+        texts = dict(zip(rows.row_numbers, rows.texts, strict=True)) if has_texts else None
+        write_report(place / "report.html", report, texts)
+        write_json(place / "report.json", report)
 
 
 def _number_rows(report: dict[str, Any], row_numbers: Sequence[int]) -> None:
@@ -378,7 +390,8 @@ def _note_read(
             "purpose": purpose,
             "n": len(rows.texts),
         }
-        record = folder.update(test_reads=[*folder.read()["test_reads"], read])
+        with folder.held(wait_s=NOTE_WAIT_S):  # another evaluation may note its own
+            record = folder.update(test_reads=[*folder.read()["test_reads"], read])
     labelled = zip(hashes, rows.labels or [], strict=True)
     ordered = hashlib.sha256("\n".join(f"{text} {label}" for text, label in labelled).encode()).hexdigest()
     return {

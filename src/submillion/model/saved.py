@@ -15,6 +15,7 @@ from torch import nn
 
 from submillion.budget.checkpoint import random_layers
 from submillion.budget.families import family_of, length_limit
+from submillion.disk import disk_refusals, temporary_beside
 from submillion.encoders import load_tokenizer, packaged_default, resolve_encoder
 from submillion.errors import ConfigError, RunError
 from submillion.model.build import Classifier, load_base, make_fast, quiet_transformers
@@ -68,35 +69,35 @@ def save_adapter(
     """Write the adapter, the head, the tokenizer, the names and a README, whole or not at all."""
     if encoder == packaged_default():
         model.encoder.peft_config["default"].base_model_name_or_path = model_name
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    model.encoder.save_pretrained(str(partial), save_embedding_layers=False)
-    if model.head is not None:
-        tensors = {name: value.detach().contiguous() for name, value in model.head.state_dict().items()}
-        save_file(tensors, partial / HEAD, metadata={"format": "pt"})
-    _save_tokenizer(tokenizer, partial, max_length, are_pairs)
-    write_json(
-        partial / NAMES,
-        {
-            "model": model_name,
-            "base_fingerprint": model.base_fingerprint,
-            "pooling": "first" if model.head is None else "mean",
-            "label_names": list(label_names),
-            "label_values": list(label_values),
-            "max_length": max_length,
-            "text_pairs": are_pairs,
-            "windows": None if stride is None else "mean",
-            "stride": stride,
-        },
-    )
-    readme = adapter_readme(
-        encoder, model_name, label_names, max_length, model.head is not None, are_pairs, stride
-    )
-    (partial / "README.md").write_text(readme, encoding="utf-8")
-    for file in partial.iterdir():
-        settle(file)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(partial, folder)
+    with temporary_beside(folder, is_folder=True) as partial, disk_refusals(folder):
+        model.encoder.save_pretrained(str(partial), save_embedding_layers=False)
+        if model.head is not None:
+            tensors = {name: value.detach().contiguous() for name, value in model.head.state_dict().items()}
+            save_file(tensors, partial / HEAD, metadata={"format": "pt"})
+        _save_tokenizer(tokenizer, partial, max_length, are_pairs)
+        write_json(
+            partial / NAMES,
+            {
+                "model": model_name,
+                "base_fingerprint": model.base_fingerprint,
+                "pooling": "first" if model.head is None else "mean",
+                "label_names": list(label_names),
+                "label_values": list(label_values),
+                "max_length": max_length,
+                "text_pairs": are_pairs,
+                "windows": None if stride is None else "mean",
+                "stride": stride,
+            },
+        )
+        readme = adapter_readme(
+            encoder, model_name, label_names, max_length, model.head is not None, are_pairs, stride
+        )
+        (partial / "README.md").write_text(readme, encoding="utf-8")
+        for file in partial.iterdir():
+            settle(file)
+        shutil.rmtree(folder, ignore_errors=True)
+        settle(partial)
+        os.replace(partial, folder)
 
 
 def _save_tokenizer(tokenizer: Any, folder: Path, max_length: int, are_pairs: bool) -> None:

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from rich.console import Console
 
 from submillion.errors import RunError
@@ -17,6 +16,7 @@ class StudyFolder(RecordFolder):
     """The paths and the `study.json` of one study."""
 
     KIND, RECORD, COMMAND = "study", "study.json", "search"
+    WHILE_HELD = "wait, or let several share it by --storage"
 
     def __init__(self, path: str | Path):
         super().__init__(path)
@@ -71,7 +71,7 @@ class StudyFolder(RecordFolder):
                     "--output"
                 )
         elif not self.storage.is_file():  # which stands before study.json does
-            self.check_empty(".lock")
+            self.check_empty()
 
 
 @contextmanager
@@ -81,16 +81,9 @@ def held(folder: StudyFolder, *, is_shared: bool) -> Iterator[None]:
     Raises:
         RunError: If another does.
     """
-    folder.make()
-    lock = FileLock(folder.path / ".lock", timeout=0)
-    if not is_shared:
-        try:
-            lock.acquire()
-        except Timeout:
-            raise RunError(
-                f"{folder.path} is being worked on by another process: wait, or let several share it by --storage"
-            ) from None
-    try:
+    if is_shared:
+        folder.make()
         yield
-    finally:
-        lock.release()
+        return
+    with folder.held():
+        yield

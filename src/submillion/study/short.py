@@ -1,6 +1,5 @@
 """One short training of a candidate: no baselines, no adapter kept, only what the selection needs."""
 
-import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,6 +137,7 @@ def train_short(
     if (folder / "result.json").is_file():  # killed before the storage had it
         kept: dict[str, Any] = read_json(folder / "result.json")
         if kept["candidate"] == candidate.number:
+            RunFolder(folder).remove_checkpoints()
             return kept
     validation = ground.prepared.validation
     if validation is None:
@@ -195,7 +195,7 @@ def train_short(
         "curve": curve,
     }
     write_json(folder / "result.json", result)
-    shutil.rmtree(run.checkpoints, ignore_errors=True)
+    run.remove_checkpoints()
     return result
 
 

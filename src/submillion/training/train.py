@@ -56,7 +56,7 @@ def train_run(
     """
     folder = RunFolder(output)
     started = time.monotonic()
-    earlier = _check_output(folder, resume)
+    earlier = check_output(folder, resume)
     if earlier is not None and recipe.training.numerics is None:
         kept = recipe.training.model_copy(update={"numerics": earlier["with"]["numerics"]})
         recipe = recipe.model_copy(update={"training": kept})
@@ -103,8 +103,12 @@ def _foretell(prepared: Prepared, model: Classifier, folder: RunFolder, console:
     return foretold
 
 
-def _check_output(folder: RunFolder, resume: bool) -> dict[str, Any] | None:
-    """Return the record of the run to go on with, None for a new one; refuse what cannot be done."""
+def check_output(folder: RunFolder, resume: bool) -> dict[str, Any] | None:
+    """Return the record of the run to go on with, None for a new one.
+
+    Raises:
+        RunError: If the folder holds something else than may be gone on with.
+    """
     if not resume:
         folder.check_free()
         return None
@@ -112,6 +116,8 @@ def _check_output(folder: RunFolder, resume: bool) -> dict[str, Any] | None:
         return None
     record = folder.read()
     if record["status"] == "finished":
+        if not record["recipe"]["training"]["keep_checkpoints"]:
+            folder.remove_checkpoints()  # a kill may have come before it
         raise RunError(f"{folder.path} is finished: there is nothing to resume")
     return record
 

@@ -15,6 +15,7 @@ from transformers.trainer_utils import SaveStrategy
 
 from submillion.budget.plan import Plan
 from submillion.data.windows import Windows
+from submillion.disk import disk_refusals
 from submillion.errors import RunError
 from submillion.model.adapter import assert_planned
 from submillion.model.build import Classifier, quiet_transformers
@@ -220,11 +221,12 @@ class BudgetTrainer(Trainer):
         write_trained(self.model, folder / TRAINED)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
-        if self.args.should_save:
-            checkpoint = self.folder / f"checkpoint-{self.state.global_step}"
-            mark_complete(checkpoint, self.state.global_step, self.seconds)
-            remove_old(self.folder)
+        checkpoint = self.folder / f"checkpoint-{self.state.global_step}"
+        with disk_refusals(checkpoint):
+            super()._save_checkpoint(model, trial)
+            if self.args.should_save:
+                mark_complete(checkpoint, self.state.global_step, self.seconds)
+                remove_old(self.folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         read_trained(self.model, Path(resume_from_checkpoint) / TRAINED)
