@@ -390,6 +390,9 @@ def _note_read(
             "purpose": purpose,
             "n": len(rows.texts),
         }
+        check_writable(
+            folder.path, "the read of its test rows must be noted there, so copy the run to where it can"
+        )
         with folder.held(wait_s=NOTE_WAIT_S):  # another evaluation may note its own
             record = folder.update(test_reads=[*folder.read()["test_reads"], read])
     labelled = zip(hashes, rows.labels or [], strict=True)

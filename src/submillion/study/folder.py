@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from submillion.disk import disk_refusals
 from submillion.errors import RunError
 from submillion.run import RecordFolder, RunFolder
 from submillion.study.jobs import Job, Jobs, check_shared
@@ -79,11 +80,11 @@ def held(folder: StudyFolder, *, is_shared: bool) -> Iterator[None]:
     """Make the folder and, unless several may, let no other process work on it meanwhile.
 
     Raises:
-        RunError: If another does.
+        RunError: If another does; if the disk is full, cannot be written, or fails.
     """
     if is_shared:
         folder.make()
         yield
         return
-    with folder.held():
+    with folder.held(), disk_refusals(folder.storage):
         yield
