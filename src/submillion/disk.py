@@ -12,9 +12,11 @@ from pathlib import Path
 
 from submillion.errors import RunError, SubmillionError
 
+_FREE_SOME = "free some there (train and search then go on with --resume), or name another place"
+
 _ADVICE = {
-    errno.ENOSPC: "free some there, or name another place",
-    errno.EDQUOT: "free some there, or name another place",
+    errno.ENOSPC: _FREE_SOME,
+    errno.EDQUOT: _FREE_SOME,
     errno.EFBIG: "name another place",
     errno.EROFS: "name another place",
     errno.EACCES: "change its permissions, or name another place",
@@ -43,7 +45,7 @@ def refusal(error: BaseException) -> str | None:
     """Return what the disk refused and what to do, where that is what an error comes from; None for any other error.
 
     >>> refusal(OSError(28, "Error writing bytes to file"))
-    'No space left on device: free some there, or name another place'
+    'No space left on device: free some there (train and search then go on with --resume), or name another place'
     >>> refusal(RuntimeError("shapes differ")) is None
     True
     """

@@ -178,7 +178,7 @@ class RecordFolder:
         Raises:
             RunError: If another process does, or the folder cannot be made or written.
         """
-        was_there = self.path.exists()
+        made = [path for path in (self.path, *self.path.parents) if not path.exists()]
         self.make()
         lock = FileLock(self.path / LOCK, timeout=wait_s)
         try:
@@ -189,9 +189,12 @@ class RecordFolder:
         try:
             yield
         finally:
+            if made and [entry.name for entry in self.path.iterdir()] == [LOCK]:
+                with suppress(OSError):  # a folder above that others have filled meanwhile stays
+                    (self.path / LOCK).unlink()
+                    for path in made:
+                        path.rmdir()
             lock.release()
-            if not was_there and [entry.name for entry in self.path.iterdir()] == [LOCK]:
-                shutil.rmtree(self.path, ignore_errors=True)
 
     def check_empty(self, *left_over: str) -> None:
         """Refuse what is no folder, or holds more than a record half written or what begins with ``left_over``.

@@ -21,7 +21,10 @@ from submillion.cli.main import main
 from submillion.evaluation import on_data
 from submillion.run import RunFolder
 
-NO_ROOM = "cannot be written: No space left on device: free some there, or name another place"
+NO_ROOM = (
+    "cannot be written: No space left on device: free some there (train and search then go on with --resume), or name "
+    "another place"
+)
 NO_WRITING = "cannot be written: Read-only file system"
 
 
