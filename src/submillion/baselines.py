@@ -1,7 +1,7 @@
 """The cheap alternatives, fitted on the rows the adapter trains on and kept with the run, without a pickle.
 
 - `majority`: the most frequent label.
-- `tfidf_svm`: TF-IDF of words and pairs of words, then a linear support vector machine.
+- `tfidf_svm`: TF-IDF of words and pairs of words (of characters, in scripts without spaces), then a linear support vector machine.
 - `probe_mean`, `probe_first`: logistic regression on the frozen encoder's embeddings, mean over the tokens
   or first token.
 """
@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from submillion.data.words import words_of
 from submillion.errors import RunError
 from submillion.probe import (
     MAX_ITER,
@@ -192,6 +193,8 @@ def fit_tfidf_svm(
 ) -> TfidfSvm:
     """Fit TF-IDF (words and word pairs, ``1 + log`` of the counts) and a linear SVM with C = 1.
 
+    A word is what `submillion.data.words` says: in scripts without spaces a character.
+
     Joachims (1998), Text categorization with support vector machines, section 3; scikit-learn's
     ``TfidfVectorizer`` and ``LinearSVC``.
     """
@@ -292,5 +295,11 @@ def _vectorizer(min_df: int, vocabulary: Mapping[str, int] | None = None) -> Any
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     return TfidfVectorizer(
-        ngram_range=(1, 2), sublinear_tf=True, min_df=min_df, dtype=np.float32, vocabulary=vocabulary
+        tokenizer=words_of,
+        token_pattern=None,
+        ngram_range=(1, 2),
+        sublinear_tf=True,
+        min_df=min_df,
+        dtype=np.float32,
+        vocabulary=vocabulary,
     )

@@ -18,6 +18,7 @@ from submillion.data.duplicates import HASH_LETTERS, sha256_of_hashes, text_hash
 from submillion.data.pairs import as_pair, check_pairs, text_columns_of
 from submillion.data.read import columns_present, read_columns
 from submillion.disk import check_writable
+from submillion.data.words import count_words
 from submillion.errors import ConfigError, DataError
 from submillion.evaluation.labelled import evaluate_labelled
 from submillion.evaluation.plots import plot_confusion
@@ -101,7 +102,7 @@ def evaluate_run(
         margin=record["recipe"]["evaluation"]["margin"] / 100,
         seed=record["recipe"]["seed"],
         temperature=temperature_of(record, "adapter"),
-        word_counts=np.array([len(text.split()) for text in rows.texts]),
+        word_counts=np.array([count_words(text) for text in rows.texts]),
         columns=columns,
         wanted_accuracy=wanted_accuracy,
     )
