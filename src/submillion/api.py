@@ -236,6 +236,59 @@ def compare(*runs: str | Path | Sequence[str | Path]) -> dict[str, Any]:
     return compare_runs(flat)
 
 
+def export(
+    run: str | Path,
+    output: str | Path,
+    *,
+    format: str,
+    int8: bool = False,
+    zip: bool = False,
+    overwrite: bool = False,
+    data: Any = None,
+    text_columns: Sequence[str] | None = None,
+    tolerance: float | None = None,
+    changed_labels: float | None = None,
+    encoder: str | None = None,
+    label_names: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """Write a run for a runtime that needs nothing of this package, if it answers there as it does here.
+
+    Args:
+        run: A run folder, or any PEFT adapter of a text classifier.
+        output: The folder that is made, whole or not at all.
+        format: peft (the adapter), merged (a stock transformers model), onnx or openvino (a graph for that runtime).
+        int8: With onnx: weights and products in 8 bits.
+        zip: Write ``output`` with `.zip` added too, the same bytes each time.
+        overwrite: Replace an export that stands there.
+        data: Rows to compare the export with the run on; labels are not read. Default: the run's validation rows,
+            else the rows it was made from.
+        text_columns: Where the text of ``data`` stands.
+        tolerance: Largest difference of a logit; default: 0.001, with int8 1.
+        changed_labels: Largest share of those rows whose label changes; default: 0, with int8 0.02.
+        encoder: The base's folder or hub id where it now lies elsewhere.
+        label_names: For an adapter that carries none; default: "0", "1", ...
+
+    Returns:
+        What `export.json` says, figures of the comparison among it, and ``output``, ``zip``, ``sentence``, ``notes``.
+    """
+    from submillion.exporters import export_run
+
+    return export_run(
+        run,
+        output,
+        format=format,
+        int8=int8,
+        zip=zip,
+        overwrite=overwrite,
+        data=data,
+        text_columns=text_columns,
+        tolerance=tolerance,
+        changed_labels=changed_labels,
+        encoder=encoder,
+        label_names=label_names,
+    )
+
+
 def search(
     train: Any = None,
     *,

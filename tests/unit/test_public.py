@@ -26,7 +26,7 @@ ORDER = [
     {"closeness"},
     {"prediction", "training"},
     {"evaluation"},
-    {"study"},
+    {"exporters", "study"},
     {"api"},
     {"estimator"},
     {"cli"},

@@ -15,6 +15,7 @@ COMMANDS = {
     "predict": "Label rows, or one text.",
     "evaluate": "Measure a run on labelled rows, with intervals and the baselines beside it.",
     "compare": "Say which of several runs is better, and whether that can be told.",
+    "export": "Write a run for a runtime that needs nothing of this package: merged, ONNX, OpenVINO.",
     "search": "From many plans to the best one, at a low cost.",
     "quickstart": "Do all of it once, on real text, offline.",
 }

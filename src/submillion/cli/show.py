@@ -350,6 +350,20 @@ def table(record: dict[str, Any], folder: str) -> None:
     console.print(f"study: {escape(folder)}; the runs: {escape(folder)}/rows", soft_wrap=True)
 
 
+def exported(record: dict[str, Any]) -> None:
+    """Print what an export came to."""
+    console = _console()
+    console.print(escape(record["sentence"]), soft_wrap=True)
+    for note in record["notes"]:
+        console.print(f"note: {escape(note)}", soft_wrap=True)
+    zipped = f" and {escape(record['zip'])}" if record["zip"] else ""
+    console.print(
+        f"{record['format']}, {record['precision']} -> {escape(record['output'])}{zipped}; its README holds the lines that "
+        "run it",
+        soft_wrap=True,
+    )
+
+
 def answers(rows: list[dict[str, Any]]) -> None:
     """Print texts with their label and its probability."""
     table = _table("label", ">probability", "text")

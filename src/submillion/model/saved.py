@@ -74,7 +74,7 @@ def save_adapter(
         if model.head is not None:
             tensors = {name: value.detach().contiguous() for name, value in model.head.state_dict().items()}
             save_file(tensors, partial / HEAD, metadata={"format": "pt"})
-        _save_tokenizer(tokenizer, partial, max_length, are_pairs)
+        save_tokenizer(tokenizer, partial, max_length, are_pairs)
         write_json(
             partial / NAMES,
             {
@@ -100,7 +100,7 @@ def save_adapter(
         os.replace(partial, folder)
 
 
-def _save_tokenizer(tokenizer: Any, folder: Path, max_length: int, are_pairs: bool) -> None:
+def save_tokenizer(tokenizer: Any, folder: Path, max_length: int, are_pairs: bool) -> None:
     """Write the tokenizer so that whoever loads it cuts texts where training did.
 
     Of pairs, it gives no token types, which training leaves at 0 (as for RoBERTa, which has none).

@@ -59,12 +59,7 @@ def load_predictor(
             Adapter(saved, batch_size), saved.label_names, saved.label_values, are_pairs=saved.are_pairs
         )
     record = folder.read_finished()
-    if label_names is not None:
-        own = ", ".join(record["data"]["label_names"])
-        raise ConfigError(
-            f"label_names={','.join(label_names)} is for an adapter that carries none: the run {path} has its own, "
-            f"{own}; leave it out"
-        )
+    _check_no_names(path, record, label_names)
     recipe = checked_recipe(record["recipe"], str(folder.run_json), Recipe)
     name, reason = _chosen(record, using)
     adapter = None if name == "tfidf_svm" else load_adapter(path, encoder=encoder)
@@ -101,6 +96,31 @@ def load_adapter(path: str | Path, *, encoder: str | None = None) -> Adapter:
         shift = record.get("bf16_shift") or UNMEASURED_SHIFT
         return Adapter(load("fast"), batch_size, load_exact=partial(load, "exact"), shift=shift)
     return Adapter(load("exact"), batch_size)
+
+
+def load_exact(
+    path: str | Path, *, encoder: str | None = None, label_names: Sequence[str] | None = None
+) -> SavedClassifier:
+    """Load the adapter of a finished run in fp32, whatever it was trained in.
+
+    Raises: as `load_predictor`.
+    """
+    folder = RunFolder(path)
+    record = folder.read_finished()
+    _check_no_names(path, record, label_names)
+    return _load_planned(
+        folder.adapter, checked_recipe(record["recipe"], str(folder.run_json), Recipe), encoder, "exact"
+    )
+
+
+def _check_no_names(path: str | Path, record: Mapping[str, Any], label_names: Sequence[str] | None) -> None:
+    """Refuse label names for a run, which has its own."""
+    if label_names is not None:
+        own = ", ".join(record["data"]["label_names"])
+        raise ConfigError(
+            f"label_names={','.join(label_names)} is for an adapter that carries none: the run {path} has its own, "
+            f"{own}; leave it out"
+        )
 
 
 def _load_planned(folder: Path, recipe: Recipe, encoder: str | None, numerics: str) -> SavedClassifier:
