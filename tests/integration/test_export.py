@@ -73,7 +73,7 @@ def name_of(pooling: str, format: str, int8: bool) -> str:
 def runs(tmp_path_factory, tiny_encoder) -> dict[str, Path]:
     """A run of each pooling, with validation rows that can be read again."""
     folder = tmp_path_factory.mktemp("runs")
-    train = write_csv(folder / "train.csv", learnable_rows(120))
+    train = write_csv(folder / "train.csv", learnable_rows(240))
     for pooling, family in POOLINGS.items():
         submillion.train(
             train,
@@ -82,9 +82,9 @@ def runs(tmp_path_factory, tiny_encoder) -> dict[str, Path]:
             pooling=pooling,
             rank=2,
             target_modules=("query", "dense"),
-            num_train_epochs=2,
-            learning_rate=2e-2,
-            head_init="random",
+            num_train_epochs=4,
+            learning_rate=1e-2,
+            head_init="probe",
             numerics="exact",
             max_length=24,
             min_rows_to_split=100,

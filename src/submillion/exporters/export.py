@@ -36,7 +36,6 @@ WITH_INT8 = ("onnx",)
 """Of OpenVINO's ways to int8, compressed weights were no faster than fp32 on AVX2 and calibrated products slower."""
 
 
-
 def export_run(
     run: str | Path,
     output: str | Path,
