@@ -263,7 +263,7 @@ def export(
         data: Rows to compare the export with the run on; labels are not read. Default: the run's validation rows,
             else the rows it was made from.
         text_columns: Where the text of ``data`` stands.
-        tolerance: Largest difference of a logit; default: 0.001, with int8 1.
+        tolerance: Largest difference of a logit, as a share of their standard deviation; default: 0.001, with int8 0.5.
         changed_labels: Largest share of those rows whose label changes; default: 0, with int8 0.02.
         encoder: The base's folder or hub id where it now lies elsewhere.
         label_names: For an adapter that carries none; default: "0", "1", ...

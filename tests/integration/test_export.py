@@ -82,9 +82,9 @@ def runs(tmp_path_factory, tiny_encoder) -> dict[str, Path]:
             pooling=pooling,
             rank=2,
             target_modules=("query", "dense"),
-            num_train_epochs=4,
+            num_train_epochs=5,
             learning_rate=1e-2,
-            head_init="probe",
+            head_init="random",
             numerics="exact",
             max_length=24,
             min_rows_to_split=100,
@@ -130,12 +130,14 @@ def test_readme_lines_answer_as_the_run_does(runs, exports, answers, case):
     scores = predictor.scores(TEXTS)
     names, logits, probabilities, alone = answers[name_of(*case)]
     assert names == list(predictor.label_names)
-    assert np.ptp(scores.logits, axis=0).min() > 0.1, "logits that do not depend on the text prove nothing"
-    loose = 0.3 if int8 else 1e-4
+    spread = scores.logits.std(axis=0).min()
+    assert spread > 0.1, "logits that do not depend on the text prove nothing"
+    loose = (0.3 if int8 else 1e-4) * spread
     np.testing.assert_allclose(logits, scores.logits, rtol=0, atol=loose)
     np.testing.assert_allclose(alone, scores.logits[:1], rtol=0, atol=loose)
     temperature = json.loads((runs[pooling] / "run.json").read_text())["temperatures"]["adapter"]
-    odds = np.exp(np.array(logits) / temperature)
+    divided = np.array(logits) / temperature
+    odds = np.exp(divided - divided.max(1, keepdims=True))
     np.testing.assert_allclose(probabilities, odds / odds.sum(1, keepdims=True), atol=1e-5)
     assert exports[name_of(*case)]["temperature"] == temperature != 1
 

@@ -32,7 +32,7 @@ from submillion.cli.options import CommaList
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),
-    help="Largest difference of a logit from the run's.  [default: 0.001; int8: 1]",
+    help="Largest difference of a logit from the run's, as a share of their standard deviation.  [default: 0.001; int8: 0.5]",
 )
 @click.option(
     "--changed-labels",

@@ -62,7 +62,7 @@ def export_run(
         overwrite: An export that stands there may be replaced.
         data: Rows to compare on; default: see `gate_rows`.
         text_columns: Where their text stands.
-        tolerance: Largest difference of a logit; default: of `EXACT` or `INT8`.
+        tolerance: Largest difference of a logit, as a share of their standard deviation; default: of `EXACT` or `INT8`.
         changed_labels: Largest share of rows whose label changes; default likewise.
         encoder: The base's folder or hub id where it now lies elsewhere.
         label_names: For an adapter that carries none.

@@ -24,7 +24,7 @@ class Bounds:
     """What a gate lets through.
 
     Attributes:
-        tolerance: Largest difference of a logit, in logits; inclusive.
+        tolerance: Largest difference of a logit, as a share of the standard deviation of the run's logits; inclusive.
         changed_labels: Largest share of rows whose label changes; inclusive.
     """
 
@@ -35,7 +35,7 @@ class Bounds:
 EXACT = Bounds(tolerance=1e-3, changed_labels=0.0)
 """For fp32: what rounding moves, with room; a label turns only where two logits are as close as that."""
 
-INT8 = Bounds(tolerance=1.0, changed_labels=0.02)
+INT8 = Bounds(tolerance=0.5, changed_labels=0.02)
 """For int8."""
 
 
@@ -46,9 +46,9 @@ class Figures:
     Attributes:
         rows: How many.
         rows_are: Which.
-        largest_difference: Of a logit.
-        mean_difference: Of a logit, without sign.
-        spread_of_logits: Standard deviation of the run's, to read the differences by.
+        spread_of_logits: Standard deviation of the run's.
+        largest_difference: Of a logit, as a share of that spread.
+        mean_difference: Of a logit without sign, likewise.
         largest_probability_difference: At the run's temperature.
         changed_labels: Rows whose label changes.
         accuracy_of_run: Where labels are known.
@@ -58,9 +58,9 @@ class Figures:
 
     rows: int
     rows_are: str
+    spread_of_logits: float
     largest_difference: float
     mean_difference: float
-    spread_of_logits: float
     largest_probability_difference: float
     changed_labels: int
     accuracy_of_run: float | None
@@ -68,9 +68,9 @@ class Figures:
     bounds: Bounds
 
     def to_json(self) -> dict[str, Any]:
-        """Return the figures, those with decimals rounded to six."""
+        """Return the figures, those with decimals to six significant digits."""
         return {
-            name: round(value, 6) if isinstance(value, float) else value
+            name: float(f"{value:.6g}") if isinstance(value, float) else value
             for name, value in asdict(self).items()
         }
 
@@ -84,7 +84,7 @@ class Figures:
         )
         return (
             f"compared with the run in fp32 on {self.rows:,} rows ({self.rows_are}): logits differ by at most "
-            f"{self.largest_difference:.2g} ({self.bounds.tolerance:g} allowed), labels on {self.changed_labels} "
+            f"{self.largest_difference:.2g} of their spread ({self.bounds.tolerance:g} allowed), labels on {self.changed_labels} "
             f"({int(self.bounds.changed_labels * self.rows)} allowed){accuracy}"
         )
 
@@ -94,12 +94,15 @@ def compare(
 ) -> Figures:
     """Return how far ``exported`` logits are from the run's, both `[n, n_labels]`.
 
+    Logits of one value alone have no spread: their differences are then taken as they are.
+
     >>> rows = GateRows(["a", "b"], np.array([0, 1]), "two rows")
     >>> found = compare(np.eye(2), np.array([[1.0, 0.0], [0.6, 0.5]]), rows, 1.0, EXACT)
     >>> found.changed_labels, found.largest_difference, found.accuracy_of_run, found.accuracy_of_export
-    (1, 0.6, 1.0, 0.5)
+    (1, 1.2, 1.0, 0.5)
     """
-    difference = np.abs(exported - logits)
+    spread = float(logits.std())
+    difference = np.abs(exported - logits) / (spread or 1.0)
     moved = np.abs(softmax(exported / temperature, axis=1) - softmax(logits / temperature, axis=1))
     labels, new_labels = logits.argmax(1), exported.argmax(1)
     accuracies = [
@@ -108,9 +111,9 @@ def compare(
     return Figures(
         rows=len(logits),
         rows_are=rows.name,
+        spread_of_logits=spread,
         largest_difference=float(difference.max()),
         mean_difference=float(difference.mean()),
-        spread_of_logits=float(logits.std()),
         largest_probability_difference=float(moved.max()),
         changed_labels=int((labels != new_labels).sum()),
         accuracy_of_run=accuracies[0],
