@@ -54,7 +54,9 @@ def main() -> None:
         sides: dict[str, Callable[[], np.ndarray]] = {"pipeline": lambda: pipe(texts, best)}
         gates = {}
         for side, (format, int8) in EXPORTS.items():
-            made = submillion.export(run, folder / side, format=format, int8=int8, data=gate_rows)
+            made = submillion.export(
+                run, folder / side, format=format, int8=int8, data=gate_rows, changed_labels=1.0
+            )
             gates[side] = made["gate"]
             sides[side] = _by_readme(folder / side, texts)
         seen: dict[str, list[tuple[float, float]]] = {side: [] for side in sides}

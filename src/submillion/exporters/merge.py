@@ -8,6 +8,7 @@ from torch import nn
 
 from submillion.budget.families import max_positions
 from submillion.exporters.first_token import narrow_last_block
+from submillion.exporters.smooth import smooth
 from submillion.exporters.source import Source
 from submillion.model.build import load_base, mean_of_tokens, quiet_transformers
 
@@ -49,21 +50,30 @@ class LogitsGraph(nn.Module):
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Return logits `[n, n_labels]` of token numbers `[n, tokens]`."""
         output = self.model(input_ids=input_ids, attention_mask=attention_mask)
-        if self.head is None:
-            return output.logits
-        logits: torch.Tensor = self.head(mean_of_tokens(output.last_hidden_state, attention_mask))
+        logits: torch.Tensor = (
+            output.logits
+            if self.head is None
+            else self.head(mean_of_tokens(output.last_hidden_state, attention_mask))
+        )
         return logits
 
 
-def traced(source: Source) -> Any:
+def traced(source: Source, *, for_int8: bool = False) -> Any:
     """Return the graph of the merged model as a `torch.export.ExportedProgram`, batch and length left open.
 
     With `pooling: first` the last block computes the first token alone, where the family has a block that can.
+
+    Args:
+        source: What is exported.
+        for_int8: Whether the graph will be quantised: its channels are then made of like size, see `smooth`.
     """
     model = merged_model(source)
     limit = max_positions(model.config)
+    bare = model if source.pooling == "mean" else getattr(model, model.base_model_prefix)
+    if for_int8:
+        smooth(bare)
     if source.pooling == "first":
-        narrow_last_block(getattr(model, model.base_model_prefix))
+        narrow_last_block(bare)
     head = source.saved.model.head
     graph = LogitsGraph(model, None if head is None else head.float().cpu()).eval()
     ids = torch.full((SAMPLE_ROWS, SAMPLE_TOKENS), int(model.config.eos_token_id or 1))

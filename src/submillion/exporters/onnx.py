@@ -19,16 +19,16 @@ def write_onnx(source: Source, folder: Path, *, int8: bool) -> None:
         save_graph(source, folder / ONNX)
         return
     with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
-        save_graph(source, Path(beside) / ONNX)
+        save_graph(source, Path(beside) / ONNX, for_int8=True)
         quantize(Path(beside) / ONNX, folder / ONNX)
 
 
-def save_graph(source: Source, path: Path) -> None:
-    """Write the fp32 graph."""
+def save_graph(source: Source, path: Path, *, for_int8: bool = False) -> None:
+    """Write the fp32 graph; see `traced`."""
     import torch
 
     with quiet_exporters():
-        program = traced(source)
+        program = traced(source, for_int8=for_int8)
         graph: Any = torch.onnx.export(
             program,
             (),

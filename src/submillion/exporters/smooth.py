@@ -25,6 +25,8 @@ class Smoothed(nn.Module):
         size: What the input is divided by, `[d_in]`.
     """
 
+    inverse: torch.Tensor
+
     def __init__(self, linear: nn.Linear, size: torch.Tensor):
         super().__init__()
         self.linear = linear
@@ -46,25 +48,30 @@ def smooth(bare_encoder: Any) -> bool:
     norm = bare_encoder.embeddings.LayerNorm
     for block in bare_encoder.get_submodule(family.blocks):
         heads = block.attention.self
-        size = _size(norm, [heads.query, heads.key, heads.value])
+        size = _size(_reach(norm), [heads.query, heads.key, heads.value])
         heads.query, heads.key, heads.value = (
             Smoothed(layer, size) for layer in (heads.query, heads.key, heads.value)
         )
         up = block.intermediate
-        up.dense = Smoothed(up.dense, _size(block.attention.output.LayerNorm, [up.dense]))
+        up.dense = Smoothed(up.dense, _size(_reach(block.attention.output.LayerNorm), [up.dense]))
         norm = block.output.LayerNorm
     return True
 
 
-def _size(norm: nn.LayerNorm, readers: Sequence[nn.Linear]) -> torch.Tensor:
+@torch.no_grad()
+def _reach(norm: nn.LayerNorm) -> torch.Tensor:
+    """Return how large each channel of a layer norm's output gets, `[d_in]`."""
+    return DEVIATIONS * norm.weight.abs() + norm.bias.abs()
+
+
+@torch.no_grad()
+def _size(reach: torch.Tensor, readers: Sequence[nn.Linear]) -> torch.Tensor:
     """Return the geometric mean of how large each channel gets and how small its weights are, `[d_in]`.
 
-    >>> norm, reader = nn.LayerNorm(2), nn.Linear(2, 1)
-    >>> _ = norm.weight.data.copy_(torch.tensor([3.0, 12.0])), reader.weight.data.fill_(1.0)
-    >>> _size(norm, [reader])
+    >>> reader = nn.Linear(2, 1)
+    >>> _ = reader.weight.data.fill_(1.0)
+    >>> _size(torch.tensor([9.0, 36.0]), [reader])
     tensor([3., 6.])
     """
-    with torch.no_grad():
-        reach = DEVIATIONS * norm.weight.abs() + norm.bias.abs()
-        weights = torch.stack([layer.weight.abs().amax(0) for layer in readers]).amax(0)
-        return (reach.clamp(min=1e-5) / weights.clamp(min=1e-5)).sqrt()
+    weights = torch.stack([layer.weight.abs().amax(0) for layer in readers]).amax(0)
+    return (reach.clamp(min=1e-5) / weights.clamp(min=1e-5)).sqrt()
