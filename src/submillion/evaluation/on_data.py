@@ -17,8 +17,8 @@ from submillion.data.columns import LabelNeed
 from submillion.data.duplicates import HASH_LETTERS, sha256_of_hashes, text_hashes
 from submillion.data.pairs import as_pair, check_pairs, text_columns_of
 from submillion.data.read import columns_present, read_columns
-from submillion.disk import check_writable
 from submillion.data.words import count_words
+from submillion.disk import check_writable
 from submillion.errors import ConfigError, DataError
 from submillion.evaluation.labelled import evaluate_labelled
 from submillion.evaluation.plots import plot_confusion

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from submillion.disk import disk_refusals, temporary_beside
 from submillion.errors import ConfigError, RunError
 from submillion.exporters.archive import write_zip
 from submillion.exporters.gate import EXACT, INT8, Bounds, Figures, passed
@@ -85,11 +86,9 @@ def export_run(
         usual.changed_labels if changed_labels is None else changed_labels,
     )
     source = load_source(run, encoder=encoder, label_names=label_names)
+    _check_rows(source)
     rows = gate_rows(source, data, text_columns)
-    partial = destination.with_name(f".{destination.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    _make(partial)
-    try:
+    with temporary_beside(destination, is_folder=True) as partial, disk_refusals(destination):
         _write_format(source, partial, format, int8)
         lines = _write_common(source, partial, format)
         real = replace(lines, encoder=None if source.is_packaged else source.saved.encoder)
@@ -97,9 +96,9 @@ def export_run(
         record = _write_record(source, lines, partial, figures, int8)
         for file in partial.iterdir():
             settle(file)
-        _put(partial, destination)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        settle(partial)
+        shutil.rmtree(destination, ignore_errors=True)
+        os.replace(partial, destination)
     if archive is not None:
         write_zip(destination, archive)
     return record | {
@@ -141,17 +140,18 @@ def _check_free(destination: Path, archive: Path | None, overwrite: bool) -> Non
         raise RunError(f"{archive} exists: choose another --output, or replace it by --overwrite")
 
 
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise RunError(f"{folder} cannot be made: {error.strerror}: choose another --output") from None
+def _check_rows(source: Source) -> None:
+    """Refuse a run whose rows are more than one text, cut: what is exported answers for one text at a time.
 
-
-def _put(partial: Path, destination: Path) -> None:
-    """Rename the finished folder to its place."""
-    shutil.rmtree(destination, ignore_errors=True)
-    os.replace(partial, destination)
+    Raises:
+        ConfigError: If it is one.
+    """
+    if source.saved.are_pairs or source.saved.stride is not None:
+        kind = "pairs of texts" if source.saved.are_pairs else "windows of long texts"
+        raise ConfigError(
+            f"{source.adapter} answers for {kind}, which an export does not carry: use the adapter folder itself, whose "
+            "README holds the lines that load it with transformers and PEFT"
+        )
 
 
 def _write_format(source: Source, folder: Path, format: str, int8: bool) -> None:
@@ -177,7 +177,7 @@ def _write_format(source: Source, folder: Path, format: str, int8: bool) -> None
 def _write_common(source: Source, folder: Path, format: str) -> Lines:
     """Write the tokenizer and the config; return the README's lines."""
     saved = source.saved
-    save_tokenizer(saved.tokenizer, folder, saved.max_length)
+    save_tokenizer(saved.tokenizer, folder, saved.max_length, are_pairs=False)
     tokenizer_config = read_json(folder / "tokenizer_config.json")
     write_json(
         folder / "tokenizer_config.json",
