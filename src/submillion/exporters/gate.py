@@ -3,6 +3,7 @@
 The exported files are run by their own runtime, by the very lines of their README.
 """
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,19 @@ class Bounds:
 
     Attributes:
         tolerance: Largest difference of a logit, as a share of the standard deviation of the run's logits; inclusive.
-        changed_labels: Largest share of rows whose label changes; inclusive.
+        changed_labels: Largest share of rows whose label changes; the rows allowed are rounded up.
     """
 
     tolerance: float
     changed_labels: float
+
+    def allowed_changes(self, n_rows: int) -> int:
+        """Return how many of so many rows may change their label.
+
+        >>> EXACT.allowed_changes(256), INT8.allowed_changes(48), INT8.allowed_changes(256)
+        (0, 1, 6)
+        """
+        return math.ceil(self.changed_labels * n_rows)
 
 
 EXACT = Bounds(tolerance=1e-3, changed_labels=0.0)
@@ -85,7 +94,7 @@ class Figures:
         return (
             f"compared with the run in fp32 on {self.rows:,} rows ({self.rows_are}): logits differ by at most "
             f"{self.largest_difference:.2g} of their spread ({self.bounds.tolerance:g} allowed), labels on {self.changed_labels} "
-            f"({int(self.bounds.changed_labels * self.rows)} allowed){accuracy}"
+            f"({self.bounds.allowed_changes(self.rows)} allowed){accuracy}"
         )
 
 
@@ -147,9 +156,8 @@ def passed(source: Source, lines: Lines, folder: Path, rows: GateRows, bounds: B
             f"the {lines.format} export gives no logits of shape {logits.shape}: nothing was written"
         )
     figures = compare(logits, exported, rows, source.temperature, bounds)
-    if (
-        figures.largest_difference > bounds.tolerance
-        or figures.changed_labels > bounds.changed_labels * figures.rows
+    if figures.largest_difference > bounds.tolerance or figures.changed_labels > bounds.allowed_changes(
+        figures.rows
     ):
         raise RunError(
             f"the {lines.format} export is refused, nothing was written: {figures.sentence}. "
