@@ -11,7 +11,9 @@ from pathlib import Path
 
 import click
 
+from submillion.budget.count import size
 from submillion.budget.families import FAMILIES
+from submillion.budget.methods import METHODS
 from submillion.cli.main import COMMANDS, cli
 from submillion.recipe import Recipe, Section, recipe_names
 from submillion.speedups import SPEEDUPS
@@ -144,6 +146,35 @@ def families_page() -> str:
         "What starts at random is what an ordinary pretrained checkpoint does not hold; `plan` reads the checkpoint's own header where it",
         "can be had. With pooling `mean` the head is one linear layer, at random or from the probe, in every family.",
     ]
+    return "\n".join([*lines, ""])
+
+
+def methods_page() -> str:
+    """Return a table of the methods: what each trains on one layer."""
+    lines = [
+        "# Methods",
+        "",
+        "Generated from the methods table (`submillion.budget.methods`) by `make docs`. `--method` of `plan`, `train` and `search` takes",
+        "one of these, by PEFT's own name. What trains on a linear layer of `d_out` outputs and `d_in` inputs at rank `r`, as `plan`",
+        "counts it; and the count for one layer of 384 x 384 at rank 8.",
+        "",
+        "| method | source | trains, for each layer | at 384 x 384 | rank | fast path |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, method in METHODS.items():
+        about = (method.trained.__doc__ or "").split("\n")[0]
+        source = about[about.rindex("(") + 1 : about.rindex(")")] if "(" in about else "-"
+        if name == "rslora":
+            source = "Kalajdzievski 2023, arXiv:2312.03732"
+        count = size(method.trained(8, 384, 384))
+        what = ", ".join(
+            f"`{each.removesuffix('.weight').replace('.default', '')}`"
+            for each in method.trained(8, 384, 384)
+        )
+        lines.append(
+            f"| `{name}` | {source} | {what} | {count:,} | {'yes' if method.has_rank else '-'} "
+            f"| {'yes' if method.has_fast_path else 'plain'} |"
+        )
     return "\n".join([*lines, ""])
 
 

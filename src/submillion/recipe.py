@@ -120,7 +120,9 @@ class BudgetConfig(Section):
     budget: int = Field(
         1_000_000, ge=1, description="Most parameters that may train, head included; inclusive."
     )
-    method: Literal["lora", "rslora"] = Field("lora", description="How the encoder is adapted.")
+    method: Literal["lora", "rslora", "dora", "vera", "loha", "lokr", "ia3", "ln_tuning"] = Field(
+        "lora", description="How the encoder is adapted, by PEFT's name."
+    )
     target_modules: str | tuple[str, ...] | None = Field(
         "default",
         description="What is adapted: q, qv, qkv, attention, all-linear, or name patterns as PEFT matches them. default: the "

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from submillion.budget.candidate import Plan
-from submillion.budget.count import METHODS, Shape, count_adapter, largest_rank, size
+from submillion.budget.count import count_adapter, largest_rank, size
 from submillion.budget.draft import WRAPPED
+from submillion.budget.methods import METHODS, Shape
 from submillion.errors import BudgetError, ConfigError
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from submillion.budget.candidate import Plan
-from submillion.budget.count import METHODS, size
+from submillion.budget.count import size
 from submillion.budget.encoder import Encoder
 from submillion.budget.families import SAVED_BY_PEFT
+from submillion.budget.methods import METHODS
 from submillion.budget.targets import Hits
 
 
@@ -13,8 +14,9 @@ def warn(plan: Plan, hits: Hits, encoder: Encoder) -> Iterator[str]:
     """Yield the warnings of ``plan``, that of an exceeded budget excepted."""
     if plan.pooling == "mean":
         return
-    yield from _warn_old_peft(plan, hits, encoder)
-    yield from _warn_peft_alone(plan, hits, encoder)
+    if METHODS[plan.method].is_low_rank_pair:
+        yield from _warn_old_peft(plan, hits, encoder)
+        yield from _warn_peft_alone(plan, hits, encoder)
     if frozen := [layer for layer in plan.frozen_head if layer in plan.random_layers]:
         yield (
             f"head='output' keeps {', '.join(frozen)} as it starts, which is at random (by the "

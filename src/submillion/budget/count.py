@@ -1,54 +1,14 @@
 """The arithmetic of a budget: what a method costs on given shapes, and the largest rank that fits.
 
-A method is one row of `METHODS`. A row says which parameters the method trains on a linear layer; every count, and
-every parameter name in a plan, is derived from that one statement.
+What a method trains on a layer stands in its row of `submillion.budget.methods`; every count is derived from that.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from math import prod
-from types import MappingProxyType
-from typing import Any
 
+from submillion.budget.methods import METHODS, Shape
 from submillion.errors import BudgetError
-
-Shape = tuple[int, ...]
-
-
-def _lora(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
-    """Return LoRA's two matrices (Hu et al. 2021, arXiv:2106.09685, section 4.1)."""
-    return {"lora_A.default.weight": (rank, d_in), "lora_B.default.weight": (d_out, rank)}
-
-
-@dataclass(frozen=True)
-class Method:
-    """One way to adapt a linear layer.
-
-    Attributes:
-        name: As the user writes it.
-        trained: ``(rank, d_out, d_in)`` -> name, as PEFT names it below the adapted layer, and shape of every
-            parameter trained there. Its size must grow with the rank. (DoRA's row would be LoRA's two and
-            ``lora_magnitude_vector.default.weight`` of shape ``(d_out,)``.)
-        peft_kwargs: What the method adds to the ``LoraConfig``.
-    """
-
-    name: str
-    trained: Callable[[int, int, int], dict[str, Shape]]
-    peft_kwargs: Mapping[str, Any] = field(default_factory=dict)
-
-
-METHODS: Mapping[str, Method] = MappingProxyType(
-    {
-        row.name: row
-        for row in (
-            Method("lora", _lora),
-            # Scales by alpha / sqrt(r) instead of alpha / r (Kalajdzievski 2023, arXiv:2312.03732): no parameters.
-            Method("rslora", _lora, MappingProxyType({"use_rslora": True})),
-        )
-    }
-)
-"""Every method by name. A new one is a new row."""
 
 
 def size(shapes: Mapping[str, Shape]) -> int:
@@ -115,7 +75,11 @@ takes 36,864, so at least 630,532 is needed. Raise the budget, train less of the
     def total(rank: int) -> int:
         return head + count_adapter(rank, shapes, method)
 
-    rank = bisect_right(range(1, largest_rank(shapes) + 1), budget, key=total)
+    ranks = range(1, largest_rank(shapes) + 1)
+    if METHODS[method].is_steady:
+        rank = bisect_right(ranks, budget, key=total)
+    else:
+        rank = max((each for each in ranks if total(each) <= budget), default=0)
     if rank == 0:
         raise BudgetError(explain_excess(budget, 1, shapes, head, method=method))
     return rank

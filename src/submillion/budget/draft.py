@@ -1,21 +1,16 @@
 """One plan worked out: names, shapes and counts of everything that trains."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from submillion.budget.candidate import Plan
 from submillion.budget.cautions import warn
 from submillion.budget.checkpoint import TABLE
-from submillion.budget.count import (
-    METHODS,
-    Shape,
-    count_adapter,
-    explain_excess,
-    largest_rank,
-    size,
-    solve_rank,
-)
+from submillion.budget.count import count_adapter, explain_excess, largest_rank, size, solve_rank
 from submillion.budget.encoder import Encoder
-from submillion.budget.targets import Hits, Layers, find_hits
+from submillion.budget.families import Family
+from submillion.budget.methods import METHODS, Shape
+from submillion.budget.targets import Hits, Layers, find_hits, find_norms
 from submillion.errors import BudgetError, ConfigError
 
 MEAN_HEAD = "head"
@@ -55,17 +50,30 @@ def draft(encoder: Encoder, choice: Choice) -> Plan:
     saved = () if is_mean else family.modules_to_save
     excluded = family.idle_when_bare if is_mean else ()
     skeleton = encoder.bare if is_mean else encoder.classifier
-    hits = find_hits(
-        choice.target_modules,
-        skeleton.modules,
-        left_out=(*saved, *excluded),
-        layers=choice.layers,
-        family=family,
-        model=encoder.model,
-    )
+    if METHODS[choice.method].adapts_norms:
+        hits = find_norms(skeleton.parameters, choice.layers, family)
+        if choice.target_modules not in (family.default_targets(), tuple(hits.by_pattern)):
+            raise ConfigError(
+                f"target_modules={','.join(choice.target_modules)!r}: the method {choice.method} adapts the layer norms of the "
+                "blocks and nothing else: leave target_modules out."
+            )
+    else:
+        hits = find_hits(
+            choice.target_modules,
+            skeleton.modules,
+            left_out=(*saved, *excluded),
+            layers=choice.layers,
+            family=family,
+            model=encoder.model,
+        )
     head = _head_shapes(encoder, choice)
     rank, reason = _settle_rank(choice, hits, size(head))
-    adapter = _adapter_shapes(choice, hits, rank)
+    adapter = _adapter_shapes(choice, hits, rank, encoder)
+    if not rank and size(adapter) + size(head) > choice.budget:
+        reason = (
+            f"budget={choice.budget:,} is too small: the head takes {size(head):,} and {choice.method}, which has no rank, "
+            f"{size(adapter):,}. Raise the budget, train less of the head, or adapt fewer targets."
+        )
     trainable = size(adapter) + size(head)
     copies = (
         size(head) if is_mean else sum(size(skeleton.below(path)) for path in _saved_paths(encoder).values())
@@ -77,7 +85,7 @@ def draft(encoder: Encoder, choice: Choice) -> Plan:
         n_labels=encoder.n_labels,
         budget=choice.budget,
         method=choice.method,
-        target_modules=choice.target_modules,
+        target_modules=tuple(hits.by_pattern),
         exclude_modules=excluded,
         rank=rank,
         lora_alpha=2 * rank if choice.lora_alpha is None else choice.lora_alpha,
@@ -129,23 +137,36 @@ def _head_shapes(encoder: Encoder, choice: Choice) -> dict[str, Shape]:
     return shapes
 
 
-def _adapter_shapes(choice: Choice, hits: Hits, rank: int) -> dict[str, Shape]:
+def _adapter_shapes(choice: Choice, hits: Hits, rank: int, encoder: Encoder) -> dict[str, Shape]:
     """Return name in the built model and shape of every parameter of the adapter."""
-    trained = METHODS[choice.method].trained
-    return {
-        f"{WRAPPED}{module}.{name}": shape
-        for module, (d_out, d_in) in hits.adapted.items()
-        for name, shape in trained(rank, d_out, d_in).items()
-    }
+    method = METHODS[choice.method]
+    at_input = modules_scaled_at_input(hits.by_pattern, encoder.family) if method.trained_on_input else ()
+    shapes: dict[str, Shape] = {}
+    for module, (d_out, d_in) in hits.adapted.items():
+        trained = (
+            method.trained_on_input if module in at_input and method.trained_on_input else method.trained
+        )
+        shapes |= {f"{WRAPPED}{module}.{name}": shape for name, shape in trained(rank, d_out, d_in).items()}
+    return shapes
+
+
+def modules_scaled_at_input(matched: Mapping[str, tuple[str, ...]], family: Family) -> tuple[str, ...]:
+    """Return the adapted modules that are the feed-forward's second layer, named so by their pattern."""
+    last = family.feed_forward[-1]
+    return tuple(name for name in matched.get(last, ()) if not name.endswith(f".{family.attention_output}"))
 
 
 def _settle_rank(choice: Choice, hits: Hits, head: int) -> tuple[int, str | None]:
     """Return the rank, and why it does not fit the budget where it does not.
 
     Raises:
-        ConfigError: If the wished rank is above the smallest dimension of the targets.
+        ConfigError: If the wished rank is above the smallest dimension of the targets, or the method has none.
     """
     shapes = list(hits.adapted.values())
+    if not METHODS[choice.method].has_rank:
+        if choice.rank is not None:
+            raise ConfigError(f"rank={choice.rank}: the method {choice.method} has no rank: leave it out.")
+        return 0, None
     if choice.rank is None:
         try:
             fitting = solve_rank(choice.budget, shapes, head, method=choice.method)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from submillion.budget.checkpoint import random_layers
-from submillion.budget.count import Shape
 from submillion.budget.families import Family, family_of
+from submillion.budget.methods import Shape
 from submillion.encoders import load_config
 
 

@@ -1,16 +1,18 @@
 """From an encoder's config and a wish to plans with exact counts; no weight is read."""
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from importlib.metadata import version
 from math import inf
 from typing import Any
 
 from submillion.budget.allocation import with_ranks
 from submillion.budget.candidate import Plan, PlanReport
-from submillion.budget.count import METHODS, size
+from submillion.budget.count import size
 from submillion.budget.draft import Choice, draft
 from submillion.budget.encoder import Encoder, read_encoder
-from submillion.budget.targets import parse_layers, parse_targets
+from submillion.budget.methods import METHODS
+from submillion.budget.targets import DEFAULT, parse_layers, parse_targets
 from submillion.errors import BudgetError, ConfigError
 
 __all__ = ["DEFAULT_BUDGET", "Plan", "PlanReport", "make_plan", "make_plans"]
@@ -68,9 +70,14 @@ def make_plans(
         BudgetError: If no rank was named and none fits, whatever the targets and head.
     """
     _check(n_labels, budget, method, rank, max_rank, lora_alpha, lora_dropout, head, pooling)
+    if rank == ALLOCATE and not METHODS[method].is_low_rank_pair:
+        raise ConfigError(
+            f"rank={ALLOCATE!r} is for lora and rslora, not for {method}: give a number, or none."
+        )
     rank = None if isinstance(rank, str) else rank
     encoder = read_encoder(model, n_labels)
-    wishes = tuple(encoder.family.named_sets()) if target_modules is None else (target_modules,)
+    open_targets = (DEFAULT,) if METHODS[method].adapts_norms else tuple(encoder.family.named_sets())
+    wishes = open_targets if target_modules is None else (target_modules,)
     plans = [
         draft(
             encoder,
@@ -90,6 +97,8 @@ def make_plans(
         for wish in wishes
         for one_head, one_pooling in _open_heads(head, pooling)
     ]
+    if rank_pattern and not METHODS[method].is_low_rank_pair:
+        raise ConfigError(f"rank_pattern is for lora and rslora, not for {method}: leave it out.")
     if rank_pattern:
         plans = [with_ranks(plan, rank_pattern) for plan in plans]
     if rank is None and not any(plan.within_budget for plan in plans):
@@ -128,7 +137,7 @@ def make_plan(
         n_labels,
         budget=budget,
         method=method,
-        target_modules="qv" if target_modules is None else target_modules,
+        target_modules=_usual_targets(method) if target_modules is None else target_modules,
         rank=rank,
         max_rank=max_rank,
         lora_alpha=lora_alpha,
@@ -176,6 +185,10 @@ def _open_heads(head: str | None, pooling: str | None) -> list[tuple[str, str]]:
     ]
 
 
+def _usual_targets(method: str) -> str:
+    return DEFAULT if method in METHODS and METHODS[method].adapts_norms else "qv"
+
+
 def _tidy(alpha: float | None) -> float | None:
     """Return a whole number as an integer, as PEFT's config file has it.
 
@@ -183,6 +196,16 @@ def _tidy(alpha: float | None) -> float | None:
     (6, 0.5)
     """
     return int(alpha) if alpha is not None and alpha == int(alpha) else alpha
+
+
+def _nearest(method: str) -> str:
+    """Return a question for the method that was perhaps meant.
+
+    >>> _nearest("ia_3"), _nearest("x")
+    ("; did you mean 'ia3'?", '')
+    """
+    near = get_close_matches(method, METHODS, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _check(
@@ -204,7 +227,8 @@ def _check(
     claims: Mapping[str, bool] = {
         f"labels={n_labels} is below 2: a classifier has at least 2": n_labels >= 2,
         f"budget={budget:,} is below 1: give the most parameters that may train": budget >= 1,
-        f"method={method!r} is not known: give one of {', '.join(METHODS)}": method in METHODS,
+        f"method={method!r} is not known{_nearest(method)}: give one of {', '.join(METHODS)}": method
+        in METHODS,
         f"rank={rank!r} is neither at least 1 nor {ALLOCATE!r}: give one of them, or none for the largest that fits": rank
         in (None, ALLOCATE)
         or (isinstance(rank, int) and rank >= 1),

@@ -193,6 +193,27 @@ def find_hits(
     return Hits(kept, adapted, in_head)
 
 
+def find_norms(parameters: Mapping[str, tuple[int, ...]], layers: Layers, family: Family) -> Hits:
+    """Return the layer norms of the blocks, in place of linear modules; their shape is ``(width, width)``.
+
+    Args:
+        parameters: Name and shape of every parameter of the model.
+        layers: Blocks that are adapted.
+        family: Row of the family table.
+    """
+    by_suffix: dict[str, tuple[str, ...]] = {}
+    adapted: dict[str, tuple[int, int]] = {}
+    for parameter, shape in parameters.items():
+        name = parameter.removesuffix(".weight")
+        if name == parameter or len(shape) != 1 or f"{family.blocks}." not in name:
+            continue
+        suffix = name.rsplit(".", 1)[-1]
+        if is_hit(name, suffix, layers, family.layers_pattern):
+            by_suffix[suffix] = (*by_suffix.get(suffix, ()), name)
+            adapted[name] = (shape[0], shape[0])
+    return Hits(by_suffix, adapted, {})
+
+
 def _is_inside(name: str, suffixes: Sequence[str]) -> bool:
     """Return whether ``name`` is a module of ``suffixes`` or lies inside one."""
     return any(re.match(rf"(^|.*\.){re.escape(suffix)}($|\..*)", name) for suffix in suffixes)

@@ -4,6 +4,8 @@ from typing import Any
 
 import torch
 from peft import PeftModel
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils import ModulesToSaveWrapper
 from torch import nn
 
 from submillion.budget.families import max_positions
@@ -28,9 +30,20 @@ def merged_model(source: Source) -> Any:
     with quiet_transformers():
         base = load_base(source.saved.encoder, source.pooling, names)
         adapted = PeftModel.from_pretrained(base, str(source.adapter), is_trainable=False)
-        model = adapted.merge_and_unload().eval()
+        adapted.merge_adapter()
+        model = _unloaded(adapted.get_base_model()).eval()
     model.config.id2label = dict(enumerate(names))
     model.config.label2id = {name: index for index, name in enumerate(names)}
+    return model
+
+
+def _unloaded(model: Any) -> Any:
+    """Put the plain modules back in the place of PEFT's, whose own `merge_and_unload` fails on whole heads but for LoRA."""
+    for name, module in list(model.named_modules()):
+        if isinstance(module, ModulesToSaveWrapper):
+            model.set_submodule(name, module.modules_to_save["default"])
+        elif isinstance(module, BaseTunerLayer):
+            model.set_submodule(name, module.get_base_layer())
     return model
 
 

@@ -5,8 +5,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from submillion.budget.count import METHODS, Shape, size
+from submillion.budget.count import size
+from submillion.budget.draft import modules_scaled_at_input
 from submillion.budget.families import SAVED_BY_PEFT, family_of
+from submillion.budget.methods import METHODS, Shape, is_of_adapter
 from submillion.budget.plan import Plan
 from submillion.errors import BudgetError
 
@@ -24,32 +26,47 @@ _SHOWN = 6
 
 
 def peft_config(plan: Plan) -> Any:
-    """Return the ``LoraConfig`` of ``plan``; PEFT changes it when it wraps a model, so each call makes a new one."""
-    from peft import LoraConfig, TaskType
+    """Return PEFT's config of ``plan``; PEFT changes it when it wraps a model, so each call makes a new one."""
+    import peft
 
-    is_mean = plan.pooling == "mean"
+    method = METHODS[plan.method]
+    where = _by_pattern(plan) if method.config == "LoraConfig" else _by_name(plan)
+    task = "FEATURE_EXTRACTION" if plan.pooling == "mean" else "SEQ_CLS"
+    return getattr(peft, method.config)(
+        task_type=peft.TaskType[task],
+        inference_mode=False,
+        modules_to_save=[name for name in plan.modules_to_save if name not in SAVED_BY_PEFT] or None,
+        **where,
+        **method.options(plan.rank, plan.lora_alpha, plan.lora_dropout),
+        **method.peft_kwargs,
+    )
+
+
+def _by_pattern(plan: Plan) -> dict[str, Any]:
+    """Return where LoRA goes, by the plan's patterns."""
     chosen: dict[str, Any] = {}
     if not isinstance(plan.layers, str):
         chosen = {
             "layers_to_transform": list(plan.layers),
             "layers_pattern": family_of(plan.model_type, plan.model).layers_pattern,
         }
-    return LoraConfig(
-        task_type=TaskType.FEATURE_EXTRACTION if is_mean else TaskType.SEQ_CLS,
-        inference_mode=False,
-        r=plan.rank,
-        lora_alpha=plan.lora_alpha,
-        lora_dropout=plan.lora_dropout,
-        bias="none",
-        target_modules=list(plan.target_modules),
-        exclude_modules=[*plan.exclude_modules, *_without_rank(plan)] or None,
+    return chosen | {
+        "target_modules": list(plan.target_modules),
+        "exclude_modules": [*plan.exclude_modules, *_without_rank(plan)] or None,
         # PEFT adds its own to whatever is named here, whether they are named already or not.
-        rank_pattern={name: rank for name, rank in plan.rank_pattern.items() if rank},
-        alpha_pattern=_alphas(plan),
-        modules_to_save=[name for name in plan.modules_to_save if name not in SAVED_BY_PEFT] or None,
-        **chosen,
-        **METHODS[plan.method].peft_kwargs,
-    )
+        "rank_pattern": {name: rank for name, rank in plan.rank_pattern.items() if rank},
+        "alpha_pattern": _alphas(plan),
+    }
+
+
+def _by_name(plan: Plan) -> dict[str, Any]:
+    """Return where any other method goes, by whole names: not all of PEFT's configs take layers or exclusions."""
+    names = sorted({name for found in plan.matched_modules.values() for name in found})
+    if METHODS[plan.method].trained_on_input is None:
+        return {"target_modules": names}
+    family = family_of(plan.model_type, plan.model)
+    at_input = modules_scaled_at_input(plan.matched_modules, family)
+    return {"target_modules": names, "feedforward_modules": list(at_input)}
 
 
 def _without_rank(plan: Plan) -> list[str]:
@@ -88,6 +105,7 @@ def quiet_peft() -> Iterator[None]:
     """Silence what PEFT 0.21 makes transformers 5.23 say of PEFT's own code whenever a model is wrapped or loaded."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        warnings.filterwarnings("ignore", "Unsupported layer type .*LayerNorm")  # which ln_tuning is made for
         yield
 
 
@@ -136,7 +154,7 @@ def assert_planned(model: "nn.Module", plan: Plan, when: str) -> None:
         "missing": [name for name in planned if name not in built],
         "frozen": [name for name in planned if name in built and name not in trained],
         "unexpected": [
-            name for name in built if name not in planned and (name in trained or ".lora_" in name)
+            name for name in built if name not in planned and (name in trained or is_of_adapter(name))
         ],
         "of another shape": [
             f"{name} {built[name]} for {shape}"

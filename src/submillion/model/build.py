@@ -12,6 +12,7 @@ from transformers.loss.loss_utils import ForSequenceClassificationLoss
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from submillion.budget.families import family_of
+from submillion.budget.methods import is_of_adapter
 from submillion.budget.plan import Plan
 from submillion.encoders import how_to_get
 from submillion.errors import ConfigError
@@ -134,7 +135,7 @@ def _fingerprint(bare_encoder: Any) -> str:
     """
     digest = hashlib.sha256()
     for name, value in sorted(bare_encoder.named_parameters()):
-        if "lora_" in name or "pooler" in name:
+        if is_of_adapter(name) or "pooler" in name:
             continue
         flat = value.detach().reshape(-1)
         sample = flat[:: max(1, flat.numel() // FINGERPRINT_VALUES)].float().cpu().numpy()
@@ -167,7 +168,7 @@ def _narrow_base(bare_encoder: Any) -> None:
     for name, module in bare_encoder.named_modules():
         stays = isinstance(module, nn.LayerNorm) or "pooler" in name
         for parameter in module.parameters(recurse=False):
-            if not parameter.requires_grad and "lora_" not in name:
+            if not parameter.requires_grad and not is_of_adapter(name):
                 parameter.data = parameter.data.clone() if stays else parameter.data.to(torch.bfloat16)
 
 

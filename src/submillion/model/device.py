@@ -6,6 +6,7 @@ import sys
 import torch
 
 from submillion.budget.families import family_of
+from submillion.budget.methods import METHODS
 from submillion.errors import ConfigError
 from submillion.fast.features import can_multiply_int8, has_bf16_products
 
@@ -26,7 +27,12 @@ def has_bf16() -> bool:
 
 
 def choose_numerics(
-    asked: str | None, base_dropout: float | None, model_type: str, *, fp16: bool = False
+    asked: str | None,
+    base_dropout: float | None,
+    model_type: str,
+    *,
+    fp16: bool = False,
+    method: str = "lora",
 ) -> str:
     """Return the numerics that a run trains in.
 
@@ -35,12 +41,13 @@ def choose_numerics(
         base_dropout: Dropout inside the frozen encoder; None: what its config says.
         model_type: The encoder's family.
         fp16: Whether mixed precision is asked for, which casts by itself.
+        method: How the encoder is adapted.
 
     Raises:
         ConfigError: If other numerics than exact are asked for with dropout in the encoder, with fp16, for a
-            family without fast blocks, or int8 on a machine without fast int8 products.
+            family without fast blocks, with a method that they do not serve, or int8 on a machine without fast int8 products.
     """
-    has_fast_block = family_of(model_type).has_fast_block
+    has_fast_block = family_of(model_type).has_fast_block and METHODS[method].has_fast_path
     if asked is None:
         return "fast" if has_fast_block and base_dropout == 0 and not fp16 and has_bf16() else "exact"
     if asked != "exact" and fp16:
@@ -53,7 +60,8 @@ def choose_numerics(
             "set base_dropout to 0, or numerics to exact"
         )
     if asked != "exact" and not has_fast_block:
-        raise ConfigError(f"numerics={asked!r} is not there for the family {model_type!r}: use exact")
+        of = f"family {model_type!r}" if METHODS[method].has_fast_path else f"method {method!r}"
+        raise ConfigError(f"numerics={asked!r} is not there for the {of}: use exact")
     if asked == "int8" and not (choose_device().type == "cpu" and can_multiply_int8()):
         raise ConfigError("numerics='int8' needs a processor with VNNI (and no GPU): use fast or exact")
     return asked

@@ -15,6 +15,7 @@ from torch import nn
 
 from submillion.budget.checkpoint import random_layers
 from submillion.budget.families import family_of, length_limit
+from submillion.budget.methods import is_of_adapter
 from submillion.disk import disk_refusals, temporary_beside
 from submillion.encoders import load_tokenizer, packaged_default, resolve_encoder
 from submillion.errors import ConfigError, RunError
@@ -281,7 +282,7 @@ def _check_random_layers(base: Any, path: Path, source: str, has_head: bool) -> 
     lost = [
         layer
         for layer in random_layers(source, family, shapes)[0]
-        if not any(f".{layer}." in key and "lora_" not in key for key in saved)
+        if not any(f".{layer}." in key and not is_of_adapter(key) for key in saved)
     ]
     if lost:
         raise RunError(
@@ -344,7 +345,7 @@ def _count_labels(path: Path, has_head: bool) -> int:
         raise RunError(f"{file} cannot be read: {error}") from None
     endings = ("weight",) if has_head else (".classifier.weight", ".out_proj.weight", ".score.weight")
     for key, shape in shapes.items():
-        if key.endswith(endings) and "lora_" not in key:
+        if key.endswith(endings) and not is_of_adapter(key):
             return int(shape[0])
     raise RunError(
         f"{file} holds no head: it is no adapter of a classifier, or its head was not saved "

@@ -125,7 +125,13 @@ def _planned(base: Recipe, varied: Mapping[str, Any], encoder: str, n_labels: in
     training, plan = recipe.training, None
     try:
         plan = make_plan(encoder, n_labels, **recipe.budget.model_dump(), must_fit=False)
-        choose_numerics(training.numerics, recipe.model.base_dropout, plan.model_type, fp16=training.fp16)
+        choose_numerics(
+            training.numerics,
+            recipe.model.base_dropout,
+            plan.model_type,
+            fp16=training.fp16,
+            method=plan.method,
+        )
     except (BudgetError, ConfigError) as error:
         return Candidate(0, varied, recipe, plan, " ".join(str(error).split()))
     return Candidate(0, varied, recipe, plan, "" if plan.within_budget else plan.warnings[0])

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+from submillion.budget.methods import METHODS
 from submillion.budget.plan import Plan
 from submillion.errors import ConfigError
 from submillion.recipe import BALANCED, CHOOSE, TrainingConfig
@@ -35,6 +36,8 @@ def _problems(training: TrainingConfig, plan: Plan, has_validation: bool) -> Ite
         )
     if training.class_weights == BALANCED and training.balanced_sampling:
         yield "class_weights=balanced and balanced_sampling both even out the labels: choose one of them"
+    if training.adapter_scale != 1 and not METHODS[plan.method].is_low_rank_pair:
+        yield f"adapter_scale={training.adapter_scale} is for lora and rslora, not for {plan.method}: leave it out"
     needs = "needs validation rows, and there are none: give --validation, or rows enough to carve from"
     if training.adapter_scale == CHOOSE and not has_validation:
         yield f"adapter_scale={CHOOSE} {needs}; or a number in its place"

@@ -262,7 +262,11 @@ def _resolved(recipe: Recipe, plan: Plan, n_rows: int, max_length: int) -> Recip
     epochs = recipe.training.num_train_epochs or default_epochs(n_rows)
     base_dropout = recipe.model.base_dropout
     numerics = choose_numerics(
-        recipe.training.numerics, base_dropout, plan.model_type, fp16=recipe.training.fp16
+        recipe.training.numerics,
+        base_dropout,
+        plan.model_type,
+        fp16=recipe.training.fp16,
+        method=plan.method,
     )
     return recipe.model_copy(
         update={
@@ -270,9 +274,9 @@ def _resolved(recipe: Recipe, plan: Plan, n_rows: int, max_length: int) -> Recip
             "budget": recipe.budget.model_copy(
                 update={
                     "target_modules": tuple(plan.target_modules),
-                    "rank": plan.rank,
+                    "rank": plan.rank or None,
                     "rank_pattern": dict(plan.rank_pattern) or None,
-                    "lora_alpha": plan.lora_alpha,
+                    "lora_alpha": plan.lora_alpha or None,
                     "head": plan.head,
                 }
             ),
@@ -288,9 +292,11 @@ def _say_plan(plan: Plan, console: Console) -> None:
     """Say what will be trained, before it starts."""
     say = partial(console.print, highlight=False, soft_wrap=True, markup=False)
     ranks = sorted(plan.rank_pattern.values()) or [plan.rank]
-    rank = f"{ranks[0]} to {ranks[-1]}" if plan.rank_pattern else str(plan.rank)
+    rank = (
+        f" rank {ranks[0]} to {ranks[-1]}" if plan.rank_pattern else f" rank {plan.rank}" if plan.rank else ""
+    )
     say(
-        f"plan: {plan.method} rank {rank} on {', '.join(plan.target_modules)}, pooling {plan.pooling}: "
+        f"plan: {plan.method}{rank} on {', '.join(plan.target_modules)}, pooling {plan.pooling}: "
         f"{plan.trainable_parameters:,} of {plan.budget:,} trainable parameters"
     )
     for warning in plan.warnings:

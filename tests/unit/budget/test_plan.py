@@ -11,7 +11,7 @@ import transformers
 from transformers import AlbertConfig, BertConfig, ModernBertConfig, RobertaConfig, XLNetConfig
 
 from conftest import TINY
-from submillion.budget import FAMILIES, Plan, make_plan, make_plans
+from submillion.budget import FAMILIES, METHODS, Plan, make_plan, make_plans
 from submillion.errors import BudgetError, ConfigError
 
 SHARED = Path(__file__).parents[4] / "shared" / "roberta-base"
@@ -257,7 +257,7 @@ def test_wrong_arguments_are_reported_together():
         config,
         1,
         budget=0,
-        method="ia3",
+        method="x",
         rank=0,
         lora_alpha=0,
         lora_dropout=1.0,
@@ -265,7 +265,7 @@ def test_wrong_arguments_are_reported_together():
         pooling="max",
     ) == (
         "labels=1 is below 2: a classifier has at least 2; budget=0 is below 1: give the most parameters that may "
-        "train; method='ia3' is not known: give one of lora, rslora; rank=0 is neither at least 1 nor 'allocate': give one of "
+        f"train; method='x' is not known: give one of {', '.join(METHODS)}; rank=0 is neither at least 1 nor 'allocate': give one of "
         "them, or none for the largest that fits; lora_alpha=0 is not a finite number above 0: give none for twice the rank; "
         "lora_dropout=1.0 is outside 0 (inclusive) to 1 (exclusive); head='all' is not known: give one of full, output; pooling='max' is not "
         "known: give one of first, mean."
