@@ -213,6 +213,7 @@ def main() -> int:
         "recipe.md": recipe_page(),
         "speed.md": speed_page(),
         "families.md": families_page(),
+        "methods.md": methods_page(),
     }
     outdated = []
     for name, text in pages.items():
