@@ -154,7 +154,7 @@ def test_train_predict_evaluate(encoder, tmp_path, capsys):
     main(["evaluate", str(run), "--data", str(tmp_path / "测试.csv"), "--json"])
     report = json.loads(capsys.readouterr().out)
     assert report["accuracy"]["value"] > 0.45
-    assert report["baselines"][1]["accuracy"]["value"] > 0.9, (
+    assert report["baselines"][1]["accuracy"]["value"] > 0.8, (
         "TF-IDF reads words and characters of these scripts"
     )
     page = Path(report["output"], "report.html").read_text(encoding="utf-8")
