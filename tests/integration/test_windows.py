@@ -86,7 +86,7 @@ def test_exports_do_not_read_windows_yet(run, tmp_path):
     with pytest.raises(
         ConfigError, match="the run reads long texts in windows, and exports read single texts that are cut"
     ):
-        submillion.export(run, tmp_path / "out")
+        submillion.export(run, tmp_path / "out", format="peft")
     assert not (tmp_path / "out").exists()
 
 
