@@ -82,14 +82,6 @@ def test_the_readmes_lines_read_windows_too(run, monkeypatch):
     np.testing.assert_allclose(ours, space["logits"].numpy(), atol=1e-5)
 
 
-def test_exports_do_not_read_windows_yet(run, tmp_path):
-    with pytest.raises(
-        ConfigError, match="the run reads long texts in windows, and exports read single texts that are cut"
-    ):
-        submillion.export(run, tmp_path / "out", format="peft")
-    assert not (tmp_path / "out").exists()
-
-
 def test_each_epoch_trains_another_window_and_a_resumed_one_the_same(model):
     windows = tokenize(load_tokenizer(model), [text for text, _ in late_rows(3)], 16, 4).input_ids
     rows, again = (TrainRows(windows, np.zeros(3, dtype=np.int64), seed=5) for _ in range(2))

@@ -101,7 +101,7 @@ def save_adapter(
         os.replace(partial, folder)
 
 
-def save_tokenizer(tokenizer: Any, folder: Path, max_length: int, are_pairs: bool = False) -> None:
+def save_tokenizer(tokenizer: Any, folder: Path, max_length: int, are_pairs: bool) -> None:
     """Write the tokenizer so that whoever loads it cuts texts where training did.
 
     Of pairs, it gives no token types, which training leaves at 0 (as for RoBERTa, which has none).
