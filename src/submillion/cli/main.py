@@ -81,6 +81,12 @@ def main(arguments: list[str] | None = None) -> Any:
     except BrokenPipeError:  # whoever read standard output has what they wanted, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(
+            "interrupted; `submillion train` and `search` go on from the last checkpoint with --resume",
+            err=True,
+        )
+        sys.exit(130)
     except Exception as error:  # of which only what the disk refuses is a user's to mend
         reason = refusal(error)
         if reason is None:
@@ -88,9 +94,3 @@ def main(arguments: list[str] | None = None) -> Any:
         name = getattr(error, "filename", None) or "standard output or a file"
         click.echo(f"error: {name} cannot be used: {reason}", err=True)
         sys.exit(1)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo(
-            "interrupted; `submillion train` and `search` go on from the last checkpoint with --resume",
-            err=True,
-        )
-        sys.exit(130)
