@@ -1,5 +1,6 @@
 """What a disk refuses, said in one line; and temporary files that a kill leaves behind, removed by the next who writes."""
 
+import ctypes
 import errno
 import fcntl
 import glob
@@ -157,6 +158,30 @@ def _remove_left_over(own: Path, prefix: str, suffix: str) -> None:
                 _remove(path)
             finally:
                 os.close(handle)
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Put ``new`` in the place of ``folder``, where the system can (Linux) in one step: a kill leaves the one or the other whole.
+
+    Elsewhere a kill in that instant leaves nothing at ``folder``, and the old one beside it.
+    """
+    if not folder.exists():
+        os.replace(new, folder)
+    elif _exchange(new, folder):
+        _remove(new)
+    else:
+        with temporary_beside(folder, is_folder=True) as old:
+            os.replace(folder, old)
+            os.replace(new, folder)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Let two paths change places in one step, and say whether this system could."""
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of renameat2(2)
+    if renameat2 is None:
+        return False
+    return bool(renameat2(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0)
 
 
 def _remove(path: Path) -> None:

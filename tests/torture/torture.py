@@ -143,6 +143,7 @@ def _import_all() -> None:
         "sklearn.svm",
         "transformers.models.bert.modeling_bert",
         "submillion.evaluation.whole",
+        "submillion.exporters.export",
         "submillion.prediction",
         "submillion.study.search",
     ):

@@ -70,6 +70,7 @@ class Ground:
         other = str(self.path / "other.csv")
         submillion.evaluate(self.run, other, output=self.path / "evaluated")
         submillion.predict(self.run, other, output=self.path / "earlier.parquet")
+        submillion.export(self.run, self.path / "exported", format="merged")
 
 
 @dataclass(frozen=True)
@@ -298,10 +299,37 @@ def _search_lost(ground: Ground, place: Path) -> list[str]:
     return _damaged(place)
 
 
+# export
+
+
+def _earlier_export(ground: Ground, place: Path) -> None:
+    shutil.copytree(ground.path / "exported", place / "exported")
+
+
+def _export(ground: Ground, place: Path) -> None:
+    import submillion
+
+    submillion.export(ground.run, place / "exported", format="peft", overwrite=True)
+
+
+def _exported(ground: Ground, place: Path) -> Any:
+    return _sha256_of_files(place / "exported")
+
+
+def _export_lost(ground: Ground, place: Path) -> list[str]:
+    found = _damaged(place)
+    earlier, now = _sha256_of_files(ground.path / "exported"), _sha256_of_files(place / "exported")
+    formats = json.loads((place / "exported" / "export.json").read_text())["format"]
+    if (now == earlier) != (formats == "merged"):
+        found.append("the export is neither the one before nor the new one")
+    return found
+
+
 VERBS = (
     Verb("train", _nothing, _train, _trained, _train_lost),
     Verb("predict", _earlier_predictions, _predict("labels.csv"), _predicted, _predict_lost),
     Verb("predict to Parquet", _earlier_predictions, _predict("labels.parquet"), _predicted, _predict_lost),
     Verb("evaluate", _earlier_evaluation, _evaluate, _evaluated, _evaluate_lost),
+    Verb("export", _earlier_export, _export, _exported, _export_lost),
     Verb("search", _nothing, _search, _searched, _search_lost),
 )

@@ -9,7 +9,7 @@ import tempfile
 import pytest
 from safetensors import SafetensorError
 
-from submillion.disk import check_writable, disk_refusals, refusal, temporary_beside
+from submillion.disk import check_writable, disk_refusals, refusal, replace_folder, temporary_beside
 from submillion.errors import DataError, RunError
 from submillion.run import RunFolder, written_atomically, written_together
 
@@ -116,6 +116,19 @@ def test_files_written_together_come_only_once_all_are_whole(tmp_path):
         "of the user": "",
     }
     assert [entry.name for entry in tmp_path.iterdir()] == ["report"]
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_a_folder_takes_the_place_of_another(tmp_path, monkeypatch, can_exchange):
+    if not can_exchange:
+        monkeypatch.setattr("submillion.disk._exchange", lambda *_: False)
+    new, folder = tmp_path / ".run.abcdefgh", tmp_path / "run"
+    for name in ("first", "second"):
+        new.mkdir()
+        (new / name).write_text(name)
+        replace_folder(new, folder)
+        assert [entry.name for entry in folder.iterdir()] == [name]
+        assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
 
 
 def test_a_place_is_tried_before_a_long_computation(tmp_path, monkeypatch):

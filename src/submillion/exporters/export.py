@@ -2,8 +2,6 @@
 
 import copy
 import hashlib
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -11,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from submillion.disk import disk_refusals, temporary_beside
+from submillion.disk import check_writable, disk_refusals, replace_folder, temporary_beside
 from submillion.errors import ConfigError, RunError
 from submillion.exporters.archive import write_zip
 from submillion.exporters.gate import EXACT, INT8, Bounds, Figures, passed
@@ -80,6 +78,7 @@ def export_run(
     _check_asked(format, int8, tolerance, changed_labels)
     archive = destination.with_name(f"{destination.name}.zip") if zip else None
     _check_free(destination, archive, overwrite)
+    check_writable(destination, "choose another --output")
     usual = INT8 if int8 else EXACT
     bounds = Bounds(
         usual.tolerance if tolerance is None else tolerance,
@@ -97,8 +96,7 @@ def export_run(
         for file in partial.iterdir():
             settle(file)
         settle(partial)
-        shutil.rmtree(destination, ignore_errors=True)
-        os.replace(partial, destination)
+        replace_folder(partial, destination)
     if archive is not None:
         write_zip(destination, archive)
     return record | {

@@ -1,8 +1,6 @@
 """Adapters on disk: stock PEFT, so that they load without this package, and load here from anywhere."""
 
 import json
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,7 @@ from torch import nn
 from submillion.budget.checkpoint import random_layers
 from submillion.budget.families import family_of, length_limit
 from submillion.budget.methods import is_of_adapter
-from submillion.disk import disk_refusals, temporary_beside
+from submillion.disk import disk_refusals, replace_folder, temporary_beside
 from submillion.encoders import load_tokenizer, packaged_default, resolve_encoder
 from submillion.errors import ConfigError, RunError
 from submillion.model.build import Classifier, load_base, make_fast, quiet_transformers
@@ -96,9 +94,8 @@ def save_adapter(
         (partial / "README.md").write_text(readme, encoding="utf-8")
         for file in partial.iterdir():
             settle(file)
-        shutil.rmtree(folder, ignore_errors=True)
         settle(partial)
-        os.replace(partial, folder)
+        replace_folder(partial, folder)
 
 
 def save_tokenizer(tokenizer: Any, folder: Path, max_length: int, are_pairs: bool) -> None:
