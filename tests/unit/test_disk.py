@@ -122,7 +122,7 @@ def test_files_written_together_come_only_once_all_are_whole(tmp_path):
 def test_a_folder_takes_the_place_of_another(tmp_path, monkeypatch, can_exchange):
     if not can_exchange:
         monkeypatch.setattr("submillion.disk._exchange", lambda *_: False)
-    new, folder = tmp_path / ".run.abcdefgh", tmp_path / "run"
+    new, folder = tmp_path / "new", tmp_path / "run"
     for name in ("first", "second"):
         new.mkdir()
         (new / name).write_text(name)
