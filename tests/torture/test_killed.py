@@ -22,6 +22,7 @@ def test_ten_kills_lose_nothing():
         "train",
         "predict",
         "evaluate",
+        "export",
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=500, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
