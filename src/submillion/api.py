@@ -193,6 +193,8 @@ def evaluate(
     slices: Sequence[str] = (),
     wanted_accuracy: float | None = None,
     has_texts: bool = True,
+    corrupt: bool = False,
+    quiet: bool = False,
 ) -> dict[str, Any]:
     """Measure a run on labelled rows, where a read of its test split is noted; foretell its accuracy on others.
 
@@ -209,6 +211,9 @@ def evaluate(
         slices: Further columns: accuracy is given by each value of them.
         wanted_accuracy: Ask from which confidence on so large a share of labelled rows is right.
         has_texts: Whether `report.html` shows texts.
+        corrupt: Measure also how accuracy falls as the texts get worse: 8 kinds of noise in 5 severities, at most 1,000
+            rows each.
+        quiet: Do not say what that will cost.
     """
     from submillion.data.pairs import text_columns_of
     from submillion.evaluation.on_data import evaluate_run
@@ -225,6 +230,8 @@ def evaluate(
         slices=slices,
         wanted_accuracy=wanted_accuracy,
         has_texts=has_texts,
+        corrupt=corrupt,
+        say=Console(stderr=True, quiet=quiet, highlight=False, markup=False).print,
     )
 
 

@@ -189,6 +189,8 @@ def _measured(console: Console, figures: dict[str, Any]) -> None:
     if "against" in figures:
         console.print(figures["against"]["verdict"]["sentence"], soft_wrap=True)
     _slices(console, figures["slices"])
+    if corrupt := figures.get("corrupt"):
+        _corrupted(console, corrupt)
     if threshold := figures["selective"]["threshold"]:
         console.print(
             escape(threshold["reason"])
@@ -214,6 +216,23 @@ def _slices(console: Console, slices: dict[str, Any] | None) -> None:
                 f"{slices['n_looked_at'] if slices else 0} slices)",
                 soft_wrap=True,
             )
+
+
+def _corrupted(console: Console, corrupt: dict[str, Any]) -> None:
+    """Print accuracy by kind of noise and severity, the adapter above TF-IDF."""
+    n_severities = len(corrupt["kinds"][0]["cells"])
+    table = _table("", "", ">as they are", *(f">{severity}" for severity in range(1, n_severities + 1)))
+    for kind in corrupt["kinds"]:
+        for place, name in enumerate(corrupt["clean"]):
+            shown = [corrupt["clean"][name], *(cell["accuracy"][name] for cell in kind["cells"])]
+            table.add_row(
+                "" if place else kind["name"], name, *(f"{100 * each['value']:.1f}" for each in shown)
+            )
+    _print_table(
+        console,
+        f"\naccuracy on worse texts by severity, %, {corrupt['n']:,} rows each (intervals: report.json)",
+        table,
+    )
 
 
 def _foreseen(console: Console, figures: dict[str, Any]) -> None:

@@ -1,9 +1,10 @@
 """Evaluate a run on rows, labelled or not: the only way to the labels of a test split."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ from submillion.data.read import columns_present, read_columns
 from submillion.data.words import count_words
 from submillion.disk import check_writable
 from submillion.errors import ConfigError, DataError
+from submillion.evaluation.corrupt import evaluate_corrupted
 from submillion.evaluation.labelled import evaluate_labelled
 from submillion.evaluation.plots import plot_confusion
 from submillion.evaluation.report import write_report
 from submillion.evaluation.unlabelled import confidence_of, foresee
 from submillion.prediction import load_adapter
+from submillion.prediction.answering import Adapter
 from submillion.reference import Look
 from submillion.run import RunFolder, read_json, write_json, written_atomically, written_together
 from submillion.scoring import Scores, write_scores
@@ -50,6 +53,8 @@ def evaluate_run(
     slices: Sequence[str] = (),
     wanted_accuracy: float | None = None,
     has_texts: bool = True,
+    corrupt: bool = False,
+    say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Score rows with a run; keep and return the report.
 
@@ -69,6 +74,8 @@ def evaluate_run(
         slices: Further columns: accuracy is given by each value of them.
         wanted_accuracy: Ask from which confidence on so large a share of labelled rows is right; between 0 and 1 exclusive.
         has_texts: Whether `report.html` shows texts.
+        corrupt: Measure also how accuracy falls as the texts get worse; see `submillion.evaluation.corrupt`.
+        say: Told what that will cost, before it starts.
 
     Raises:
         RunError: If a folder is no finished run.
@@ -80,7 +87,7 @@ def evaluate_run(
     check_writable(Path(output or folder.evaluation), "name another folder by --output")
     rows = _read_as_trained(data, record, text_columns, label_column, unlabelled)
     if rows.labels is None:
-        _check_unlabelled(rows, against, slices, wanted_accuracy)
+        _check_unlabelled(rows, against, slices, wanted_accuracy, corrupt)
         return _evaluate_unlabelled(folder, record, rows, output, encoder, has_texts, unlabelled)
     labels = _encoded(rows, record)
     other = None
@@ -89,10 +96,12 @@ def evaluate_run(
     columns = _columns(data, slices, rows)
     hashes = text_hashes(rows.texts)
     report: dict[str, Any] = {"run": str(run), "data": rows.source}
+    purpose = "evaluate" if against is None else f"evaluate against {against}"
     report |= _note_read(
-        folder, record, rows, hashes, "evaluate" if against is None else f"evaluate against {against}"
+        folder, record, rows, hashes, f"{purpose}, with corrupted texts" if corrupt else purpose
     )
-    scores, look, baselines = _scored(folder, rows, encoder)
+    adapter = load_adapter(folder.path, encoder=encoder)
+    scores, look, baselines = _scored(folder, rows, adapter)
     names = record["data"]["label_names"]
     labelled = evaluate_labelled(
         labels,
@@ -115,6 +124,9 @@ def evaluate_run(
         *_warn_of_weights(record),
         *_who_answers(record),
     ]
+    if corrupt:
+        predict = partial(_predictions, adapter, baselines)
+        report["corrupt"] = evaluate_corrupted(rows.texts, labels, predict, record["recipe"]["seed"], say)
     if other is not None:
         report["against"] = other.compared(scores, labels, report, record, encoder)
     destination = _destination(folder, rows, report["ordered_sha256"]) if output is None else Path(output)
@@ -134,7 +146,7 @@ def _evaluate_unlabelled(
     unlabelled: bool,
 ) -> dict[str, Any]:
     """Report on rows without labels."""
-    scores, look, baselines = _scored(folder, rows, encoder)
+    scores, look, baselines = _scored(folder, rows, load_adapter(folder.path, encoder=encoder))
     foreseen, unlike = foresee(folder, record, rows.texts, scores, look, baselines)
     hashes = text_hashes(rows.texts)
     ordered = hashlib.sha256("\n".join(hashes).encode()).hexdigest()
@@ -217,17 +229,27 @@ def _number_rows(report: dict[str, Any], row_numbers: Sequence[int]) -> None:
         group["examples"] = [row_numbers[row] for row in group["examples"]]
 
 
-def _scored(folder: RunFolder, rows: RawRows, encoder: str | None) -> tuple[Scores, Look, Baselines]:
+def _predictions(adapter: Adapter, baselines: Baselines, texts: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the labels that the adapter, and the baseline that needs no encoder, give to texts."""
+    of_tfidf = baselines["tfidf_svm"].scores(texts, {}).argmax(axis=1)
+    return {"adapter": adapter.scores(texts).predictions, "tfidf_svm": of_tfidf}
+
+
+def _scored(folder: RunFolder, rows: RawRows, adapter: Adapter) -> tuple[Scores, Look, Baselines]:
     """Return the adapter's scores, how the rows look, and the baselines."""
-    scores, embeddings = load_adapter(folder.path, encoder=encoder).scores_and_embeddings(rows.texts)
+    scores, embeddings = adapter.scores_and_embeddings(rows.texts)
     baselines = load_baselines(folder.baselines)
     return scores, Look.of(rows.texts, embeddings, baselines, are_train=False), baselines
 
 
 def _check_unlabelled(
-    rows: RawRows, against: str | Path | None, slices: Sequence[str], wanted_accuracy: float | None
+    rows: RawRows,
+    against: str | Path | None,
+    slices: Sequence[str],
+    wanted_accuracy: float | None,
+    corrupt: bool,
 ) -> None:
-    asked = {"against": against, "slices": slices, "wanted_accuracy": wanted_accuracy}
+    asked = {"against": against, "slices": slices, "wanted_accuracy": wanted_accuracy, "corrupt": corrupt}
     if named := [name for name, value in asked.items() if value]:
         raise ConfigError(
             f"{', '.join(named)} needs labels, and {rows.source} is read without: name their column by --label-column, or "
