@@ -1,6 +1,7 @@
 """Where an encoder comes from, and what is said where it is not to be had."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -117,7 +118,8 @@ def test_tokenizer_that_is_missing(tiny_encoder, tmp_path, family):
         path.unlink()
     with pytest.raises(ConfigError) as caught:
         load_tokenizer(str(folder))
-    assert f"model={str(folder)!r} has no tokenizer of its own: " in str(caught.value)
+    assert re.search(r"has no tokenizer of its own|its tokenizer cannot be read", str(caught.value))
+    assert str(caught.value).startswith(f"model={str(folder)!r}")
     assert "must hold config.json, with a model_type, and tokenizer.json" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert load_tokenizer(tiny_encoder(family)).is_fast

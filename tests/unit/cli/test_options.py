@@ -77,7 +77,7 @@ def test_flags_become_values(arguments, name, value):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--rank", "x"), ("--head", "none"), ("--method", "dora"), ("--learning-rate", "fast")]
+    "arguments", [("--rank", "x"), ("--head", "none"), ("--method", "full"), ("--learning-rate", "fast")]
 )
 def test_wrong_values_are_wrong_usage(arguments):
     with pytest.raises(click.BadParameter):
