@@ -441,7 +441,7 @@ def test_help_is_quick_and_ends_with_examples():
     for command, text in helps.items():
         examples = text.rpartition("Examples:")[2].strip().splitlines()
         assert len(examples) >= 1, command
-        assert all(line.strip().startswith(f"submillion {command}".strip()) for line in examples), command
+        assert all(f"submillion {command}".strip() in line for line in examples), command
     assert "[default: 1000000]" in helps["train"]
     assert all(name in helps[""] for name in COMMANDS)
 
@@ -450,7 +450,7 @@ def test_examples_name_recipes_and_flags_that_exist():
     for name in COMMANDS:
         command = import_module(f"submillion.cli.{name}").command
         flags = {flag for option in command.params for flag in (*option.opts, *option.secondary_opts)}
-        assert set(re.findall(r"(?<=\s)--[a-z-]+", command.epilog)) <= flags
+        assert set(re.findall(r"(?<=\s)--[a-z0-9-]+", command.epilog)) <= flags
         assert set(re.findall(r"--recipe (\S+)", command.epilog)) <= {
             *recipe_names(),
             "my.yaml",

@@ -25,7 +25,7 @@ def trained(encoder: str, pooling: str, head: str | None, folder, **fields):
         pooling=pooling,
         head=head,
         rank=2,
-        target_modules=("query", "dense"),
+        target_modules="default",
         num_train_epochs=3,
         learning_rate=1e-2,
         min_rows_to_split=50,
