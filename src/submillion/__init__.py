@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from submillion.api import compare, evaluate, export, load, plan, predict, search, train
+    from submillion.api import audit, compare, evaluate, export, load, plan, predict, search, train
     from submillion.errors import BudgetError, ConfigError, DataError, RunError, SubmillionError
     from submillion.estimator import TextClassifier
     from submillion.recipe import Recipe, load_recipe
@@ -19,6 +19,7 @@ __all__ = [
     "RunError",
     "SubmillionError",
     "TextClassifier",
+    "audit",
     "compare",
     "evaluate",
     "export",
@@ -35,7 +36,9 @@ _HOMES = {
     "Recipe": "recipe",
     "load_recipe": "recipe",
     **dict.fromkeys(("BudgetError", "ConfigError", "DataError", "RunError", "SubmillionError"), "errors"),
-    **dict.fromkeys(("compare", "evaluate", "export", "load", "plan", "predict", "search", "train"), "api"),
+    **dict.fromkeys(
+        ("audit", "compare", "evaluate", "export", "load", "plan", "predict", "search", "train"), "api"
+    ),
 }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from submillion.recipe import SOURCE_FIELDS, BudgetConfig, Recipe, checked_recipe, load_recipe
+from submillion.recipe import DEFAULT_MODEL, SOURCE_FIELDS, BudgetConfig, Recipe, checked_recipe, load_recipe
 from submillion.run import RunFolder
 
 
@@ -231,6 +231,57 @@ def evaluate(
         wanted_accuracy=wanted_accuracy,
         has_texts=has_texts,
         corrupt=corrupt,
+        say=Console(stderr=True, quiet=quiet, highlight=False, markup=False).print,
+    )
+
+
+def audit(
+    *data: Any,
+    validation: Any = None,
+    test: Any = None,
+    output: str | Path = "audit",
+    model: str = DEFAULT_MODEL,
+    without_encoder: bool = False,
+    text_columns: Sequence[str] | None = None,
+    text_pair_column: str | None = None,
+    label_column: str | None = None,
+    has_texts: bool = True,
+    seed: int = 42,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Look for duplicates, labels that contradict each other or are likely wrong, and other faults of rows.
+
+    Args:
+        data: Labelled rows, as `train` takes them: one is train, of several each is a split named after its file.
+        validation: Rows of the validation split.
+        test: Rows of the test split; its labels are not read.
+        output: The folder that takes `issues.csv`, `audit.html` and `audit.json`.
+        model: The encoder that label errors are found by, and whose limit lengths are held against.
+        without_encoder: Find label errors by TF-IDF, in seconds, and count no tokens.
+        text_columns: Where the text stands; default: by its usual names.
+        text_pair_column: Where the second text of a pair stands.
+        label_column: Where the label stands; default: by its usual names.
+        has_texts: Whether `issues.csv` and `audit.html` show texts.
+        seed: Seed of signatures, folds and solvers.
+        quiet: Do not say what takes long.
+
+    Returns:
+        What `audit.json` says.
+    """
+    from submillion.auditing import audit_rows
+    from submillion.data.pairs import text_columns_of
+
+    return audit_rows(
+        data,
+        validation=validation,
+        test=test,
+        output=output,
+        model=model,
+        without_encoder=without_encoder,
+        text_columns=text_columns_of(text_columns, text_pair_column),
+        label_column=label_column,
+        has_texts=has_texts,
+        seed=seed,
         say=Console(stderr=True, quiet=quiet, highlight=False, markup=False).print,
     )
 

@@ -26,7 +26,7 @@ ORDER = [
     {"closeness"},
     {"prediction", "training"},
     {"evaluation"},
-    {"exporters", "study"},
+    {"auditing", "exporters", "study"},
     {"api"},
     {"estimator"},
     {"cli"},

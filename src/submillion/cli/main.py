@@ -11,6 +11,7 @@ import click
 
 COMMANDS = {
     "plan": "Count exactly what would train, before a weight is downloaded.",
+    "audit": "Look for duplicates, wrong labels and other faults of the rows, before training.",
     "train": "Train inside the budget, with the cheap alternatives beside it.",
     "predict": "Label rows, or one text.",
     "evaluate": "Measure a run on labelled rows, with intervals and the baselines beside it.",

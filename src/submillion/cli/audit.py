@@ -1,0 +1,75 @@
+"""`submillion audit`."""
+
+from functools import partial
+
+import click
+
+from submillion.cli.options import CommaList
+from submillion.recipe import DEFAULT_MODEL
+
+
+@click.command(
+    "audit",
+    epilog="Examples:\n\n\b\n"
+    "  submillion audit train.csv --test test.csv\n"
+    "  submillion audit train.csv --validation validation.csv --test test.csv --output audits/first\n"
+    "  submillion audit january.csv february.csv --without-encoder\n"
+    "  submillion audit train.csv --no-texts --json",
+)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--validation", help="Rows of the validation split.")
+@click.option("--test", help="Rows of the test split; its labels are not read.")
+@click.option("--output", default="audit", show_default=True, help="The folder that takes the findings.")
+@click.option(
+    "--model",
+    default=DEFAULT_MODEL,
+    show_default=True,
+    help="The encoder that label errors are found by, and whose limit lengths are held against.",
+)
+@click.option(
+    "--without-encoder", is_flag=True, help="Find label errors by TF-IDF, in seconds, and count no tokens."
+)
+@click.option("--text-columns", type=CommaList(), help="Columns joined by a space into the text.")
+@click.option("--text-pair-column", help="Column of the second text, of rows that are pairs.")
+@click.option("--label-column", help="Column of the label.")
+@click.option("--no-texts", is_flag=True, help="Leave the texts out of issues.csv and audit.html.")
+@click.option("--seed", type=click.IntRange(min=0), default=42, show_default=True, help="Seed of the folds.")
+@click.option("--json", "as_json", is_flag=True, help="Print audit.json.")
+def command(
+    files: tuple[str, ...],
+    validation: str | None,
+    test: str | None,
+    output: str,
+    model: str,
+    without_encoder: bool,
+    text_columns: tuple[str, ...] | None,
+    text_pair_column: str | None,
+    label_column: str | None,
+    no_texts: bool,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Look for what is wrong with labelled rows, before anything is trained on them.
+
+    Duplicates and near duplicates within and across splits, labels that contradict each other, labels that are likely wrong,
+    rows that are nearly empty or too long, and the balance of the labels. One FILE is train; of several each is a split named
+    after its file. Labels of a test split (--test, or a file with test in its name) are not read.
+    """
+    from submillion.auditing import audit_rows
+    from submillion.cli import show
+    from submillion.data.pairs import text_columns_of
+
+    report = audit_rows(
+        files,
+        validation=validation,
+        test=test,
+        output=output,
+        model=model,
+        without_encoder=without_encoder,
+        text_columns=text_columns_of(text_columns, text_pair_column),
+        label_column=label_column,
+        has_texts=not no_texts,
+        seed=seed,
+        say=partial(click.echo, err=True),
+    )
+    show.result(report, as_json, show.audited)
