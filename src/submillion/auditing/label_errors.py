@@ -3,6 +3,7 @@
 Northcutt, Jiang and Chuang (2021), Confident learning, JAIR 70:1373; the package cleanlab, by its authors.
 """
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -70,7 +71,9 @@ def find_label_errors(codes: np.ndarray, probabilities: np.ndarray) -> list[Find
     """
     from cleanlab.filter import find_label_issues
 
-    is_wrong = find_label_issues(codes, probabilities, filter_by=FILTER, n_jobs=1)
+    with warnings.catch_warnings():  # of labels with a single row, which are not judged anyway
+        warnings.filterwarnings("ignore", "May not flag all label issues", UserWarning)
+        is_wrong = find_label_issues(codes, probabilities, filter_by=FILTER, n_jobs=1)
     is_wrong &= np.bincount(codes)[codes] >= LEAST_ROWS
     suggested = probabilities.argmax(axis=1)
     given = probabilities[np.arange(len(codes)), codes]
