@@ -29,6 +29,14 @@ N_ROWS = 3_000
 SHARE = 0.05
 SEEDS = (0, 1, 2)
 FILTERS = ("both", "prune_by_noise_rate", "prune_by_class", "confident_learning", "predicted_neq_given")
+MADE_BY = (
+    "auditing/duplicates.py",
+    "auditing/label_errors.py",
+    "data/near_duplicates.py",
+    "data/duplicates.py",
+    "baselines.py",
+    "probe.py",
+)
 NEAR = ("duplicate", "near duplicate")
 
 
@@ -83,9 +91,7 @@ def plant(rows: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, set[int], dict[i
 def audited(rows: pd.DataFrame, without_encoder: bool, seed: int) -> tuple[dict[str, Any], pd.DataFrame]:
     """Return the report of an audit and its `issues.csv`."""
     with tempfile.TemporaryDirectory() as folder:
-        report = submillion.audit(
-            rows[["text", "label"]], output=folder, without_encoder=without_encoder, seed=seed, quiet=True
-        )
+        report = submillion.audit(rows, output=folder, without_encoder=without_encoder, seed=seed, quiet=True)
         return report, pd.read_csv(Path(folder) / "issues.csv", keep_default_na=False)
 
 
@@ -99,7 +105,7 @@ def measure(name: str, seed: int, without_encoder: bool) -> dict[str, Any]:
         return find(codes, probabilities)
 
     planted, turned, copies = plant(rows, seed)
-    _, before = audited(planted.iloc[: len(rows)], True, seed)
+    _, before = audited(planted.loc[: len(rows) - 1, ["text"]], True, seed)
     auditing.find_label_errors = catching
     try:
         report, issues = audited(planted, without_encoder, seed)
@@ -184,9 +190,7 @@ def main() -> None:
     parser.add_argument("--encoder", action="store_true")
     parser.add_argument("--time", action="store_true")
     options = parser.parse_args()
-    code = record.source(
-        "auditing", "data/near_duplicates.py", "data/duplicates.py", "baselines.py", "probe.py"
-    )
+    code = record.source(*MADE_BY)
     if options.time:
         if not record.stands("audit", rows="120,000 of AG News", by="tfidf", code=code):
             record.append("audit", time_120_000(), rows="120,000 of AG News", by="tfidf", code=code)

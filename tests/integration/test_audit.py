@@ -9,7 +9,7 @@ import submillion
 from conftest import learnable_rows, write_csv
 from submillion.cli.main import main
 
-FORMULA = '=HYPERLINK("http://x.y")'
+FORMULA = '=HYPERLINK("http://x.y")\x1b[0m <i>'
 NASTY = "<script>alert(1)</script> \x1b[31mred"
 
 
@@ -86,11 +86,12 @@ def test_labels_of_the_test_split_are_not_read(planted):
 def test_nothing_runs_where_it_is_shown(planted):
     folder, _, _ = planted
     issues = issues_of(folder)
-    assert f"'{FORMULA}" in set(issues["label"])
+    assert '\'=HYPERLINK("http://x.y") [0m <i>' in set(issues["label"])
     cells = {cell for column in issues.columns for cell in issues[column].astype(str)}
     assert not any(cell[:1] in "=+@" for cell in cells if cell)
     page = (folder / "out" / "audit.html").read_text()
     assert "<script>" not in page
+    assert "[0m &lt;i&gt;" in page
     assert "&lt;script&gt;" in page
     assert "\x1b" not in page + (folder / "out" / "issues.csv").read_text()
 

@@ -17,6 +17,8 @@ from submillion.errors import ConfigError
 UNREAD = -1
 """The class number of rows whose label was not read, or that have none."""
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
 _PRECIOUS = {"test": 2, "validation": 1}
 """Of a text that stands in several splits, the row of the most precious stays: test, validation, then any other."""
 
@@ -55,7 +57,7 @@ class AuditedRows:
         codes: Class number of each row, `UNREAD` where there is none, `[n]` int64.
         split_of: Index into ``splits`` of each row, `[n]` int64.
         row_numbers: Zero-based position of each row in its file, `[n]` int64.
-        names: Name of each class.
+        names: Name of each class, printable.
         notes: What was repaired or not read, one sentence each.
     """
 
@@ -93,7 +95,11 @@ def read_splits(
             check_pairs(rows.texts, hold_pairs(read[0].texts), rows.source, read[0].source)
         read.append(rows)
         notes += rows.notes
-        splits.append(Split(name, rows.source, len(rows.texts), is_locked, rows.labels is not None))
+        splits.append(
+            Split(
+                printable(name), printable(rows.source), len(rows.texts), is_locked, rows.labels is not None
+            )
+        )
         if is_locked:
             notes.append(
                 f"{rows.source}: {plural(len(rows.texts), 'row')} of a test split, whose labels were not read."
@@ -121,8 +127,8 @@ def read_splits(
         codes=every,
         split_of=np.repeat(np.arange(len(splits)), [split.n_rows for split in splits]),
         row_numbers=np.array([number for rows in read for number in rows.row_numbers], dtype=np.int64),
-        names=names,
-        notes=tuple(notes),
+        names=tuple(map(printable, names)),
+        notes=tuple(map(printable, notes)),
     )
 
 
@@ -153,6 +159,15 @@ def name_splits(data: Sequence[Any], validation: Any, test: Any) -> list[tuple[s
         )
         named.append((name if number == 1 else f"{name} {number}", each))
     return named
+
+
+def printable(text: str) -> str:
+    r"""Return a text on one line, control characters made spaces: no terminal takes it for a command.
+
+    >>> printable("a\x1b[31m\nb\x9b")
+    'a [31m b '
+    """
+    return _CONTROL.sub(" ", text)
 
 
 def is_test(name: str) -> bool:

@@ -1,7 +1,6 @@
 """Every result as a table on stdout, or as JSON."""
 
 import json
-import re
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -12,9 +11,6 @@ from rich.table import Table
 
 from submillion.data.opened import plural
 from submillion.statistics import percent
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-"""What a terminal could take for a command."""
 
 
 def result(value: Any, as_json: bool, table: Callable[[Any], None]) -> None:
@@ -389,22 +385,20 @@ def exported(record: dict[str, Any]) -> None:
 
 def audited(record: dict[str, Any]) -> None:
     """Print what an audit found."""
-    from submillion.auditing.written import one_line
-
     console = _console()
-    names = [one_line(split["name"]) for split in record["splits"]]
+    names = [split["name"] for split in record["splits"]]
     table = _table("issue", ">rows", *(f">{escape(name)}" for name in names))
     for each in record["issues"]:
         table.add_row(each["issue"], f"{each['n']:,}", *(f"{n:,}" for n in each["by_split"].values()))
     _print_table(console, f"{plural(record['n'], 'row')} in {plural(len(names), 'split')}", table)
     if looked := record["label_errors"]:
         console.print(
-            f"label errors: by {escape(one_line(looked['by']))}, {looked['folds']}-fold over {looked['n']:,} rows, which agrees "
+            f"label errors: by {escape(looked['by'])}, {looked['folds']}-fold over {looked['n']:,} rows, which agrees "
             f"with {100 * looked['agrees']:.1f} % of the labels",
             soft_wrap=True,
         )
     for note in record["notes"]:
-        console.print(f"note: {escape(_CONTROL.sub(' ', note))}", soft_wrap=True)
+        console.print(f"note: {escape(note)}", soft_wrap=True)
     output = escape(record["output"])
     console.print(f"ranked: {output}/issues.csv; to look at: {output}/audit.html", soft_wrap=True)
 
