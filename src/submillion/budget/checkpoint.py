@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from submillion.budget.count import Shape
 from submillion.budget.families import Family
+from submillion.budget.methods import Shape
 
 HEADER = "checkpoint header"
 TABLE = "family table"

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from submillion.budget.checkpoint import random_layers
-from submillion.budget.count import Shape
 from submillion.budget.families import Family, family_of
+from submillion.budget.methods import Shape
 from submillion.encoders import load_config
 
 
@@ -72,7 +72,7 @@ def read_encoder(model: Any, n_labels: int) -> Encoder:
     """
     config = deepcopy(load_config(str(model)) if isinstance(model, (str, Path)) else model)
     source = str(model) if isinstance(model, (str, Path)) else config.name_or_path
-    family = family_of(config.model_type, source or "a config")
+    family = family_of_model(model)
     config.num_labels = n_labels
     from transformers import AutoModel, AutoModelForSequenceClassification
 
@@ -89,6 +89,20 @@ def read_encoder(model: Any, n_labels: int) -> Encoder:
         random_layers=random,
         random_layers_source=known_from,
     )
+
+
+def family_of_model(model: Any) -> Family:
+    """Return the row of the family table that ``model`` belongs to.
+
+    Args:
+        model: Hub id, folder, or a transformers ``PretrainedConfig``.
+
+    Raises:
+        ConfigError: If no config can be had, or the family is not supported.
+    """
+    config = load_config(str(model)) if isinstance(model, (str, Path)) else model
+    source = str(model) if isinstance(model, (str, Path)) else config.name_or_path
+    return family_of(config.model_type, source or "a config")
 
 
 def _skeleton(auto_class: Any, config: Any) -> Skeleton:

@@ -107,8 +107,15 @@ def is_hit(name: str, pattern: str, layers: Layers, layers_pattern: str) -> bool
         return True
     if not name.endswith(f".{pattern}"):
         return False
-    if layers == "all":
-        return True
+    return layers == "all" or in_layers(name, layers, layers_pattern)
+
+
+def in_layers(name: str, layers: Layers, layers_pattern: str) -> bool:
+    """Return whether a module stands in one of some blocks.
+
+    >>> in_layers("encoder.layer.3.output.LayerNorm", (0, 3), "layer")
+    True
+    """
     block = re.match(rf"(?:^|.*?\.){layers_pattern}\.(\d+)\.", name)
     return block is not None and int(block[1]) in layers
 
@@ -155,7 +162,7 @@ def find_hits(
     problems: list[str] = []
     for pattern in patterns:
         hit = [name for name in modules if is_hit(name, pattern, layers, family.layers_pattern)]
-        outside = tuple(name for name in hit if _is_inside(name, left_out))
+        outside = tuple(name for name in hit if is_inside(name, left_out))
         kept[pattern] = tuple(name for name in hit if name not in outside)
         if linear_outside := tuple(name for name in outside if modules[name] is not None):
             in_head[pattern] = linear_outside
@@ -172,7 +179,7 @@ def find_hits(
             problems.append(f"{pattern!r} matches no module")
     if problems:
         linear = [
-            name for name, shape in modules.items() if shape is not None and not _is_inside(name, left_out)
+            name for name, shape in modules.items() if shape is not None and not is_inside(name, left_out)
         ]
         raise ConfigError(
             f"target_modules of {model} ({family.model_type}): {'; '.join(problems)}. Its linear layers end in "
@@ -183,7 +190,7 @@ def find_hits(
     return Hits(kept, adapted, in_head)
 
 
-def _is_inside(name: str, suffixes: Sequence[str]) -> bool:
+def is_inside(name: str, suffixes: Sequence[str]) -> bool:
     """Return whether ``name`` is a module of ``suffixes`` or lies inside one."""
     return any(re.match(rf"(^|.*\.){re.escape(suffix)}($|\..*)", name) for suffix in suffixes)
 

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from submillion.budget.count import METHODS, Shape, size
+from submillion.budget.count import size
 from submillion.budget.families import SAVED_BY_PEFT, family_of
+from submillion.budget.methods import METHODS, Shape, is_adapter
 from submillion.budget.plan import Plan
 from submillion.errors import BudgetError
 
@@ -24,32 +25,38 @@ _SHOWN = 6
 
 
 def peft_config(plan: Plan) -> Any:
-    """Return the ``LoraConfig`` of ``plan``; PEFT changes it when it wraps a model, so each call makes a new one."""
-    from peft import LoraConfig, TaskType
+    """Return PEFT's config of ``plan``; PEFT changes it when it wraps a model, so each call makes a new one."""
+    import peft
 
-    is_mean = plan.pooling == "mean"
+    method, is_mean = METHODS[plan.method], plan.pooling == "mean"
+    common: dict[str, Any] = {
+        "task_type": peft.TaskType.FEATURE_EXTRACTION if is_mean else peft.TaskType.SEQ_CLS,
+        "inference_mode": False,
+    }
+    if method.adapts != "prompt":
+        saved = [name for name in plan.modules_to_save if name not in SAVED_BY_PEFT] or None
+        # PEFT adds its own to whatever is named here, whether they are named already or not.
+        common |= {"modules_to_save": saved, **_targets(plan)}
+    return getattr(peft, method.config)(**common, **method.arguments(plan))
+
+
+def _targets(plan: Plan) -> dict[str, Any]:
+    """Return what says which modules are adapted: by pattern where PEFT knows how to leave some out, else each by name."""
+    if not METHODS[plan.method].has_pairs:
+        return {"target_modules": sorted({name for names in plan.matched_modules.values() for name in names})}
     chosen: dict[str, Any] = {}
     if not isinstance(plan.layers, str):
         chosen = {
             "layers_to_transform": list(plan.layers),
             "layers_pattern": family_of(plan.model_type, plan.model).layers_pattern,
         }
-    return LoraConfig(
-        task_type=TaskType.FEATURE_EXTRACTION if is_mean else TaskType.SEQ_CLS,
-        inference_mode=False,
-        r=plan.rank,
-        lora_alpha=plan.lora_alpha,
-        lora_dropout=plan.lora_dropout,
-        bias="none",
-        target_modules=list(plan.target_modules),
-        exclude_modules=[*plan.exclude_modules, *_without_rank(plan)] or None,
-        # PEFT adds its own to whatever is named here, whether they are named already or not.
-        rank_pattern={name: rank for name, rank in plan.rank_pattern.items() if rank},
-        alpha_pattern=_alphas(plan),
-        modules_to_save=[name for name in plan.modules_to_save if name not in SAVED_BY_PEFT] or None,
+    return {
+        "target_modules": list(plan.target_modules),
+        "exclude_modules": [*plan.exclude_modules, *_without_rank(plan)] or None,
+        "rank_pattern": {name: rank for name, rank in plan.rank_pattern.items() if rank},
+        "alpha_pattern": _alphas(plan),
         **chosen,
-        **METHODS[plan.method].peft_kwargs,
-    )
+    }
 
 
 def _without_rank(plan: Plan) -> list[str]:
@@ -60,7 +67,8 @@ def _alphas(plan: Plan) -> dict[str, float]:
     """Return what keeps LoRA's scale ``alpha / rank`` the same in all modules; rsLoRA's is made for any rank."""
     if plan.method == "rslora":
         return {}
-    return {name: plan.lora_alpha * rank / plan.rank for name, rank in plan.rank_pattern.items() if rank}
+    alpha, uniform = plan.lora_alpha or 0, plan.rank or 1
+    return {name: alpha * rank / uniform for name, rank in plan.rank_pattern.items() if rank}
 
 
 def attach(base: Any, plan: Plan) -> Any:
@@ -86,8 +94,14 @@ def attach(base: Any, plan: Plan) -> Any:
 @contextmanager
 def quiet_peft() -> Iterator[None]:
     """Silence what PEFT 0.21 makes transformers 5.23 say of PEFT's own code whenever a model is wrapped or loaded."""
+    from peft.tuners.boft import layer as boft
+
+    boft._FBD_CUDA = boft._FBD_CUDA or False  # else it compiles CUDA code, wherever it is
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        warnings.filterwarnings(
+            "ignore", "Unsupported layer type .*Norm", UserWarning
+        )  # LN_TUNING wraps them
         yield
 
 
@@ -136,7 +150,7 @@ def assert_planned(model: "nn.Module", plan: Plan, when: str) -> None:
         "missing": [name for name in planned if name not in built],
         "frozen": [name for name in planned if name in built and name not in trained],
         "unexpected": [
-            name for name in built if name not in planned and (name in trained or ".lora_" in name)
+            name for name in built if name not in planned and (name in trained or _changes_logits(name))
         ],
         "of another shape": [
             f"{name} {built[name]} for {shape}"
@@ -155,6 +169,11 @@ def assert_planned(model: "nn.Module", plan: Plan, when: str) -> None:
             f"{when}: the model trains {size(trained):,} parameters, above budget={plan.budget:,}. Lower the rank, "
             "train less of the head, or adapt fewer targets."
         )
+
+
+def _changes_logits(name: str) -> bool:
+    """Whether a parameter is an adapter's, but for the number of a layer's triplets, which AdaLoRA keeps as one."""
+    return is_adapter(name) and ".ranknum." not in name
 
 
 def _named_parameters(model: "nn.Module") -> Iterable[tuple[str, "nn.Parameter"]]:

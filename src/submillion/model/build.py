@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import nn
 from transformers.loss.loss_utils import ForSequenceClassificationLoss
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from submillion.budget.methods import is_adapter
 from submillion.budget.plan import Plan
 from submillion.encoders import how_to_get
 from submillion.errors import ConfigError
@@ -83,8 +84,7 @@ class Classifier(nn.Module):
         if self.head is None:
             logits = self.encoder(input_ids=input_ids, attention_mask=attention_mask).logits
         else:
-            hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-            logits = self.head(mean_of_tokens(hidden, attention_mask))
+            logits = self.head(self._mean(input_ids, attention_mask))
         loss = None
         if labels is not None:
             # Not by the model's own loss: BERT's and RoBERTa's forget to divide by `num_items_in_batch`.
@@ -93,13 +93,17 @@ class Classifier(nn.Module):
             loss = ForSequenceClassificationLoss(labels, logits, self.config, **kwargs)
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
+    def _mean(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Return the mean over the text's own tokens, without the virtual ones that prompt tuning puts before them."""
+        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return mean_of_tokens(hidden[:, -attention_mask.shape[1] :], attention_mask)
+
     def score(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return logits `[n, n_labels]` and the pooled embedding under the head `[n, width]`."""
         if self.head is not None:
-            hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-            pooled = mean_of_tokens(hidden, attention_mask)
+            pooled = self._mean(input_ids, attention_mask)
             return self.head(pooled), pooled
         with _hidden_states_of(self.bare_encoder) as caught:
             logits = self.encoder(input_ids=input_ids, attention_mask=attention_mask).logits
@@ -109,7 +113,9 @@ class Classifier(nn.Module):
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the frozen encoder's normalised mean of tokens and its first token, both `[n, width]`."""
-        with self.encoder.disable_adapter(), every_token(self):
+        # Virtual tokens are put before a text by the PeftModel, never by the encoder itself.
+        is_bare = self.encoder.active_peft_config.is_prompt_learning
+        with nullcontext() if is_bare else self.encoder.disable_adapter(), every_token(self):
             hidden = self.bare_encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         return mean_of_tokens(hidden, attention_mask), hidden[:, 0]
 
@@ -129,11 +135,11 @@ class Classifier(nn.Module):
 def _fingerprint(bare_encoder: Any) -> str:
     """Return `Classifier.base_fingerprint`.
 
-    Left out is what an adapter replaces or what may have started at random: LoRA's matrices and the pooler.
+    Left out is what an adapter adds or what may have started at random: the pooler.
     """
     digest = hashlib.sha256()
     for name, value in sorted(bare_encoder.named_parameters()):
-        if "lora_" in name or "pooler" in name:
+        if is_adapter(name) or "pooler" in name:
             continue
         flat = value.detach().reshape(-1)
         sample = flat[:: max(1, flat.numel() // FINGERPRINT_VALUES)].float().cpu().numpy()
@@ -152,7 +158,8 @@ def make_fast(model: Classifier, numerics: str, pieces: frozenset[str]) -> Class
     bare = model.bare_encoder
     if numerics != "exact":
         _narrow_base(bare)
-    install(bare, pieces, numerics, first_token_only=model.head is None)
+    if not model.encoder.active_peft_config.is_prompt_learning:  # its masks are PEFT's
+        install(bare, pieces, numerics, first_token_only=model.head is None)
     if "keep_memory" in pieces and bare.device.type == "cpu":
         keep_freed_memory()
     return model

@@ -15,6 +15,7 @@ from torch import nn
 
 from submillion.budget.checkpoint import random_layers
 from submillion.budget.families import family_of, length_limit
+from submillion.budget.methods import is_adapter
 from submillion.encoders import load_tokenizer, packaged_default, resolve_encoder
 from submillion.errors import ConfigError, RunError
 from submillion.model.build import Classifier, load_base, make_fast, quiet_transformers
@@ -80,7 +81,14 @@ def save_adapter(
             "max_length": max_length,
         },
     )
-    readme = adapter_readme(encoder, model_name, label_names, max_length, model.head is not None)
+    readme = adapter_readme(
+        encoder,
+        model_name,
+        label_names,
+        max_length,
+        model.head is not None,
+        has_virtual_tokens=model.encoder.active_peft_config.is_prompt_learning,
+    )
     (partial / "README.md").write_text(readme, encoding="utf-8")
     for file in partial.iterdir():
         settle(file)
@@ -99,7 +107,12 @@ def _save_tokenizer(tokenizer: Any, folder: Path, max_length: int) -> None:
 
 
 def adapter_readme(
-    encoder: str, model_name: str, label_names: Sequence[str], max_length: int, has_mean_pooling: bool
+    encoder: str,
+    model_name: str,
+    label_names: Sequence[str],
+    max_length: int,
+    has_mean_pooling: bool,
+    has_virtual_tokens: bool = False,
 ) -> str:
     """Return the README of an adapter folder: the lines that load it with transformers and PEFT alone."""
     names = dict(enumerate(label_names))
@@ -123,9 +136,10 @@ def adapter_readme(
             "model = PeftModel.from_pretrained(base, folder).eval()",
             f'head = load_file(f"{{folder}}/{HEAD}")',
         ]
+        own_tokens = "[:, -mask.shape[1] :]  # without the virtual ones" if has_virtual_tokens else ""
         apply = [
-            "    hidden = model(**batch).last_hidden_state",
             '    mask = batch["attention_mask"].unsqueeze(-1)',
+            f"    hidden = model(**batch).last_hidden_state{own_tokens}",
             "    mean = torch.nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1)",
             '    logits = mean @ head["weight"].T + head["bias"]',
         ]
@@ -236,7 +250,7 @@ def _check_random_layers(base: Any, path: Path, source: str, has_head: bool) -> 
     lost = [
         layer
         for layer in random_layers(source, family, shapes)[0]
-        if not any(f".{layer}." in key and "lora_" not in key for key in saved)
+        if not any(f".{layer}." in key and not is_adapter(key) for key in saved)
     ]
     if lost:
         raise RunError(
@@ -299,7 +313,7 @@ def _count_labels(path: Path, has_head: bool) -> int:
         raise RunError(f"{file} cannot be read: {error}") from None
     endings = ("weight",) if has_head else ("classifier.weight", "out_proj.weight", "score.weight")
     for key, shape in shapes.items():
-        if key.endswith(endings) and "lora_" not in key:
+        if key.endswith(endings) and not is_adapter(key):
             return int(shape[0])
     raise RunError(
         f"{file} holds no head: it is no adapter of a classifier, or its head was not saved "

@@ -45,7 +45,7 @@ def allocate_ranks(
     config = peft_config(plan)
     smallest = min(min(shape) for shape in adapted_shapes(plan).values())
     config.init_lora_weights = "eva"
-    config.eva_config = EvaConfig(rho=max(1.0, min(_RHO, smallest / plan.rank)))
+    config.eva_config = EvaConfig(rho=max(1.0, min(_RHO, smallest / (plan.rank or 1))))
     with torch.random.fork_rng(devices=[]), quiet_transformers():
         model = attach(load_base(encoder, plan.pooling, label_names), plan).to(choose_device())
         found = get_eva_state_dict(

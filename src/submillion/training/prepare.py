@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from submillion.budget.families import length_limit
+from submillion.budget.methods import FAST
 from submillion.budget.plan import ALLOCATE, Plan, make_plan
 from submillion.data.splits import Splits, load_splits
 from submillion.data.token_cache import kept_tokens, tokens_of_splits
@@ -15,7 +16,7 @@ from submillion.data.tokens import TokenRows, choose_max_length, cut
 from submillion.encoders import load_config, load_tokenizer, resolve_encoder
 from submillion.errors import ConfigError
 from submillion.model.build import Classifier, build_model
-from submillion.model.device import choose_device, choose_numerics
+from submillion.model.device import choose_device, choose_numerics, why_slow
 from submillion.recipe import SOURCE_FIELDS, Recipe, default_epochs
 from submillion.training.allocate import allocate_ranks
 from submillion.training.checks import check_training
@@ -215,14 +216,18 @@ def _resolved(recipe: Recipe, plan: Plan, n_rows: int, max_length: int) -> Recip
     epochs = recipe.training.num_train_epochs or default_epochs(n_rows)
     base_dropout = recipe.model.base_dropout
     numerics = choose_numerics(
-        recipe.training.numerics, base_dropout, plan.model_type, fp16=recipe.training.fp16
+        recipe.training.numerics,
+        base_dropout,
+        plan.model_type,
+        fp16=recipe.training.fp16,
+        slow=why_slow(plan),
     )
     return recipe.model_copy(
         update={
             "data": recipe.data.model_copy(update={"max_length": max_length}),
             "budget": recipe.budget.model_copy(
                 update={
-                    "target_modules": tuple(plan.target_modules),
+                    "target_modules": tuple(plan.target_modules) or None,
                     "rank": plan.rank,
                     "rank_pattern": dict(plan.rank_pattern) or None,
                     "lora_alpha": plan.lora_alpha,
@@ -240,14 +245,27 @@ def _resolved(recipe: Recipe, plan: Plan, n_rows: int, max_length: int) -> Recip
 def _say_plan(plan: Plan, console: Console) -> None:
     """Say what will be trained, before it starts."""
     say = partial(console.print, highlight=False, soft_wrap=True, markup=False)
-    ranks = sorted(plan.rank_pattern.values()) or [plan.rank]
-    rank = f"{ranks[0]} to {ranks[-1]}" if plan.rank_pattern else str(plan.rank)
     say(
-        f"plan: {plan.method} rank {rank} on {', '.join(plan.target_modules)}, pooling {plan.pooling}: "
+        f"plan: {described(plan)}, pooling {plan.pooling}: "
         f"{plan.trainable_parameters:,} of {plan.budget:,} trainable parameters"
     )
+    if slow := why_slow(plan):
+        say(f"  note: {slow} runs in exact numerics: the fast path serves {' and '.join(FAST)}")
     for warning in plan.warnings:
         say(f"  note: {warning}")
+
+
+def described(plan: Plan) -> str:
+    """Return a plan's method, and what it adapts, in a few words."""
+    if plan.num_virtual_tokens is not None:
+        return f"{plan.method} of {plan.num_virtual_tokens} tokens"
+    targets = ", ".join(plan.target_modules) or ", ".join(plan.matched_modules)
+    if plan.rank is None:
+        return f"{plan.method} on {targets}"
+    ranks = sorted(plan.rank_pattern.values())
+    rank = f"{ranks[0]} to {ranks[-1]}" if ranks else str(plan.rank)
+    start = f", start {plan.init_lora_weights}" if plan.init_lora_weights else ""
+    return f"{plan.method} rank {rank} on {targets}{start}"
 
 
 def _say_rows(prepared: Prepared, console: Console) -> None:
