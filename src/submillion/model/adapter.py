@@ -91,6 +91,13 @@ def attach(base: Any, plan: Plan) -> Any:
     return model
 
 
+_OF_PEFTS_OWN_CODE = (
+    "`is_gradient_checkpointing` is deprecated",
+    "Unsupported layer type .*Norm",  # LN_TUNING wraps them
+    "The following rank_pattern keys did not match",  # AdaLoRA's mean something else
+)
+
+
 @contextmanager
 def quiet_peft() -> Iterator[None]:
     """Silence what PEFT 0.21 makes transformers 5.23 say of PEFT's own code whenever a model is wrapped or loaded."""
@@ -98,10 +105,8 @@ def quiet_peft() -> Iterator[None]:
 
     boft._FBD_CUDA = boft._FBD_CUDA or False  # else it compiles CUDA code, wherever it is
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
-        warnings.filterwarnings(
-            "ignore", "Unsupported layer type .*Norm", UserWarning
-        )  # LN_TUNING wraps them
+        for message in _OF_PEFTS_OWN_CODE:
+            warnings.filterwarnings("ignore", message)
         yield
 
 

@@ -18,6 +18,7 @@ from submillion.errors import ConfigError
 from submillion.fast.install import every_token, install
 from submillion.model.adapter import assert_planned, attach, quiet_peft
 from submillion.model.device import choose_device, keep_freed_memory
+from submillion.model.initialise import MovedBase, initialise
 
 FINGERPRINT_VALUES = 256
 """About so many values of each weight go into `Classifier.base_fingerprint`."""
@@ -33,12 +34,14 @@ class Classifier(nn.Module):
     Attributes:
         base_fingerprint: A sha256 over a sample of every frozen weight as it was loaded, by which another base is
             refused.
+        moved: What LoRA's start took out of the frozen weights; None where nothing was.
     """
 
     def __init__(self, encoder: Any, head: nn.Linear | None):
         super().__init__()
         self.encoder = encoder
         self.head = head
+        self.moved: MovedBase | None = None
         self._mode: bool | None = None  # as `train` set it last; what was loaded comes in evaluation mode
         self.base_fingerprint = _fingerprint(self.bare_encoder)
 
@@ -115,7 +118,8 @@ class Classifier(nn.Module):
         """Return the frozen encoder's normalised mean of tokens and its first token, both `[n, width]`."""
         # Virtual tokens are put before a text by the PeftModel, never by the encoder itself.
         is_bare = self.encoder.active_peft_config.is_prompt_learning
-        with nullcontext() if is_bare else self.encoder.disable_adapter(), every_token(self):
+        own_weights = nullcontext() if self.moved is None else self.moved.put_back(self.encoder)
+        with nullcontext() if is_bare else self.encoder.disable_adapter(), every_token(self), own_weights:
             hidden = self.bare_encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         return mean_of_tokens(hidden, attention_mask), hidden[:, 0]
 
@@ -158,7 +162,8 @@ def make_fast(model: Classifier, numerics: str, pieces: frozenset[str]) -> Class
     bare = model.bare_encoder
     if numerics != "exact":
         _narrow_base(bare)
-    if not model.encoder.active_peft_config.is_prompt_learning:  # its masks are PEFT's
+    is_prompted = model.encoder.active_peft_config.is_prompt_learning  # its masks are PEFT's
+    if not is_prompted and model.moved is None:  # fast blocks hold copies of the weights
         install(bare, pieces, numerics, first_token_only=model.head is None)
     if "keep_memory" in pieces and bare.device.type == "cpu":
         keep_freed_memory()
@@ -288,5 +293,6 @@ def build_model(
         width = base.config.hidden_size
         head = nn.Linear(width, len(label_names)) if plan.pooling == "mean" else None
         model = Classifier(attach(base, plan), head)
+        model.moved = initialise(model.encoder, plan)
     assert_planned(model, plan, "after build")
     return make_fast(model.to(choose_device()), numerics, pieces)

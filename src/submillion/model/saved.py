@@ -18,8 +18,10 @@ from submillion.budget.families import family_of, length_limit
 from submillion.budget.methods import is_adapter
 from submillion.encoders import load_tokenizer, packaged_default, resolve_encoder
 from submillion.errors import ConfigError, RunError
+from submillion.model.as_saved import keep_unpruned
 from submillion.model.build import Classifier, load_base, make_fast, quiet_transformers
 from submillion.model.device import choose_device
+from submillion.model.initialise import save_on_whole_base
 from submillion.run import read_json, settle, write_json
 from submillion.speedups import SPEEDUPS
 
@@ -65,7 +67,10 @@ def save_adapter(
         model.encoder.peft_config["default"].base_model_name_or_path = model_name
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
+    keep_unpruned(model.encoder)
     model.encoder.save_pretrained(str(partial), save_embedding_layers=False)
+    if model.moved is not None:
+        save_on_whole_base(partial, model.moved)
     if model.head is not None:
         tensors = {name: value.detach().contiguous() for name, value in model.head.state_dict().items()}
         save_file(tensors, partial / HEAD, metadata={"format": "pt"})

@@ -19,6 +19,7 @@ from submillion.model.adapter import assert_planned, freeze_unplanned
 from submillion.model.build import Classifier
 from submillion.recipe import Recipe
 from submillion.scoring import TOKENS_AT_ONCE, Scores, score
+from submillion.training.adalora import RankSchedule
 from submillion.training.average import KeepEpochEnds
 from submillion.training.callbacks import History, ProgressBar, SaveWithinEpoch
 from submillion.training.trainer import BudgetTrainer, Collator, TrainRows, fit, training_arguments
@@ -66,6 +67,8 @@ def make_trainer(
     groups_lengths = "length_groups" in config.pieces and pad_length is None
     slices_tokens = "token_slices" in config.pieces and arguments.use_cpu
     rows = _train_rows(train, recipe)
+    callbacks = _callbacks(recipe, len(train.input_ids), validation is not None, folder, console, history)
+    schedule = RankSchedule(model.encoder) if plan.method == "adalora" else None
     trainer = BudgetTrainer(
         plan=plan,
         validation=None if validation is None else validation.input_ids,
@@ -81,7 +84,8 @@ def make_trainer(
         ),
         train_dataset=rows,
         eval_dataset=None if validation is None else TrainRows(validation.input_ids, validation.labels),
-        callbacks=_callbacks(recipe, len(train.input_ids), validation is not None, folder, console, history),
+        callbacks=[*callbacks, schedule] if schedule else callbacks,
+        rank_schedule=schedule,
     )
     if isinstance(rows, NoisyRows):
         rows.epoch = lambda: trainer.sampler.epoch

@@ -1,7 +1,7 @@
 """All that stands before the first step: checked rows, a plan, tokens, and a recipe without open ends."""
 
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from submillion.encoders import load_config, load_tokenizer, resolve_encoder
 from submillion.errors import ConfigError
 from submillion.model.build import Classifier, build_model
 from submillion.model.device import choose_device, choose_numerics, why_slow
+from submillion.model.initialise import start_from_components
 from submillion.recipe import SOURCE_FIELDS, Recipe, default_epochs
-from submillion.training.allocate import allocate_ranks
+from submillion.training.allocate import allocate_ranks, principal_components
 from submillion.training.checks import check_training
 from submillion.training.fit import Labelled
 from submillion.training.unlabelled import Unlabelled, read_unlabelled
@@ -62,7 +63,7 @@ class Prepared:
 
     def build(self, numerics: str | None = None) -> Classifier:
         """Build the planned model afresh, the same one each time; in the recipe's numerics unless told otherwise."""
-        return build_model(
+        model = build_model(
             self.plan,
             self.encoder,
             self.splits.label_names,
@@ -71,6 +72,15 @@ class Prepared:
             numerics=numerics or self.recipe.training.numerics or "exact",
             pieces=self.recipe.training.pieces,
         )
+        if self.plan.init_lora_weights == "eva":
+            start_from_components(model.encoder, self._components)
+        return model
+
+    @cached_property
+    def _components(self) -> dict[str, Any]:
+        """What EVA starts from; all train rows are looked at, their labels are not."""
+        ids = self.tokens["train"].input_ids
+        return principal_components(self.plan, self.encoder, self.splits.label_names, ids, self.recipe.seed)
 
     def embedder(self, model: Classifier) -> Classifier:
         """Return what embeds rows for the baselines: ``model``, or one in bf16 for int8, in which nothing predicts."""
