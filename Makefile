@@ -2,9 +2,14 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+OLDEST ?= .venv-oldest
+KILLS ?= 100
+# Of every layer one, where it meets transformers, PEFT, datasets, scikit-learn, pyarrow, Optuna and the report's libraries.
+OLDEST_TESTS := $(addprefix tests/,integration/test_planned_is_built.py integration/test_loss_equals_trainer.py \
+    integration/test_train.py integration/test_stock_peft.py integration/test_prediction.py unit/study)
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: help install quickstart test check lint types docs docs-check clean
+.PHONY: help install quickstart test test-oldest torture check lint types docs docs-check clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -27,6 +32,20 @@ quickstart: install  ## run the whole of it once, on real text, offline
 test: install  ## run all tests
 	$(BIN)/python -m pytest
 
+$(OLDEST)/installed: pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv --clear $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-oldest.txt \
+	    --editable '.[search]' pytest pytest-timeout hypothesis
+	touch $@
+
+# At most five minutes of processor time, installing included (295 s with unit/evaluation too, 2 shared cores, 427 tests).
+# The oldest libraries warn of each other, so warnings are errors with the newest only.
+test-oldest: $(OLDEST)/installed  ## run some tests with the oldest versions that pyproject.toml allows
+	$(OLDEST)/bin/python -m pytest -W default --disable-warnings -p no:cacheprovider $(OLDEST_TESTS)
+
+torture: install  ## kill every verb at random moments, KILLS times, and see that nothing is lost
+	$(BIN)/python tests/torture/torture.py --kills $(KILLS)
+
 lint: install  ## ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -40,7 +59,7 @@ docs: install  ## write the generated reference
 docs-check: install  ## fail where the generated reference is out of date
 	$(BIN)/python docs/generate.py --check
 
-check: lint types docs-check test  ## everything that must hold
+check: lint types docs-check test test-oldest  ## everything that must hold
 
 clean:  ## remove the environment and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(OLDEST) .pytest_cache .mypy_cache .ruff_cache

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import click
 
+from submillion.budget.count import size
 from submillion.budget.families import FAMILIES
+from submillion.budget.methods import METHODS
 from submillion.cli.main import COMMANDS, cli
 from submillion.recipe import Recipe, Section, recipe_names
 from submillion.speedups import SPEEDUPS
@@ -92,7 +94,7 @@ def _section(name: str, model: type[Section]) -> list[str]:
 
 def speed_page() -> str:
     """Return a table of the speed-ups, and of which family each serves."""
-    families = sorted(FAMILIES)
+    fast = ", ".join(f"`{name}`" for name, family in FAMILIES.items() if family.has_fast_block)
     lines = [
         "# Speed-ups",
         "",
@@ -103,19 +105,68 @@ def speed_page() -> str:
         "16 AG News rows, bf16, 2 cores): how much longer a row takes without it, and how much more memory the peak is. Pieces",
         "lean on each other, so the shares do not add up; differences of a few percent are noise.",
         "",
-        f"| name | what it does | without it | where | {' | '.join(families)} |",
-        f"|---|---|---|---|{'---|' * len(families)}",
+        f"| name | what it does | without it | where | {fast} | other families |",
+        "|---|---|---|---|---|---|",
     ]
     shares = pieces.shares_of("minilm")
     for name, speedup in SPEEDUPS.items():
         time, memory = shares.get(name, (1.0, 0.0))
         measured = f"{100 * (time - 1):+.0f} % time, {memory:+.2f} GB" if name in shares else "not measured"
-        served = [
-            "yes" if speedup.serves == "any" or FAMILIES[family].has_fast_block else "plain"
-            for family in families
-        ]
+        others = "yes" if speedup.serves == "any" else "plain"
         lines.append(
-            f"| `{name}` | {speedup.what} | {measured} | `submillion.{speedup.where}` | {' | '.join(served)} |"
+            f"| `{name}` | {speedup.what} | {measured} | `submillion.{speedup.where}` | yes | {others} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def families_page() -> str:
+    """Return a table of the families of encoders, and what the named target sets are in each."""
+    names = ("q", "qv", "qkv", "attention", "all-linear")
+    lines = [
+        "# Families of encoders",
+        "",
+        "Generated from the family table (`submillion.budget.families`) by `make docs`. A family is the `model_type` of an encoder's",
+        "`config.json`; MiniLM encoders are `bert`, DeBERTa v3 is `deberta-v2`. `target_modules` takes the named sets below, letters of",
+        "`q k v o`, or patterns as PEFT matches them (a suffix of the module's name). A dash: the family holds query, key and value in one",
+        "layer, which is adapted whole or not at all.",
+        "",
+        f"| family | {' | '.join(f'`{name}`' for name in names)} | `default` | head (pooling `first`) | starts at random | fast path |",
+        f"|---|{'---|' * (len(names) + 4)}",
+    ]
+    for name, family in sorted(FAMILIES.items()):
+        sets = [", ".join(family.named_sets().get(each, ("-",))) for each in names]
+        random = [layer for layer in family.head if layer not in family.pretrained_head]
+        note = " (all blocks are one: an adapter on it counts once)" if family.has_shared_blocks else ""
+        lines.append(
+            f"| `{name}`{note} | {' | '.join(sets)} | {', '.join(family.default_targets())} | {', '.join(family.head)} "
+            f"| {', '.join(random)} | {'yes' if family.has_fast_block else 'plain'} |"
+        )
+    lines += [
+        "",
+        "What starts at random is what an ordinary pretrained checkpoint does not hold; `plan` reads the checkpoint's own header where it",
+        "can be had. With pooling `mean` the head is one linear layer, at random or from the probe, in every family.",
+    ]
+    return "\n".join([*lines, ""])
+
+
+def methods_page() -> str:
+    """Return a table of the methods: what each trains, and its count."""
+    lines = [
+        "# Methods",
+        "",
+        "Generated from the methods table (`submillion.budget.methods`) by `make docs`. `--method` of `plan`, `train` and `search` takes",
+        "one of these, by PEFT's own name (`bitfit` is PEFT's BEFT). The count is of one layer of `d_out` outputs and `d_in` inputs at",
+        "rank `r` (of `oft` and `boft` the block size); beside it that of a layer of 384 x 384 at rank 8.",
+        "",
+        "| method | trains | source | count of a layer | at 384 x 384 | open rank, at most | scale | fast path | merges |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, method in METHODS.items():
+        count = f"{size(method.trained(8, 384, 384)):,}" if method.adapts == "linear" else "-"
+        lines.append(
+            f"| `{name}` | {method.about} | {method.source} | {method.formula} | {count} "
+            f"| {method.usual_rank if method.has_rank else 'no rank'} | {'`lora_alpha`' if method.has_alpha else '-'} "
+            f"| {'yes' if method.has_fast_path else 'plain'} | {'yes' if method.merges else 'no'} |"
         )
     return "\n".join([*lines, ""])
 
@@ -150,7 +201,13 @@ def _default(value: object) -> str:
 
 def main() -> int:
     """Write the pages, or compare them."""
-    pages = {"commands.md": commands_page(), "recipe.md": recipe_page(), "speed.md": speed_page()}
+    pages = {
+        "commands.md": commands_page(),
+        "recipe.md": recipe_page(),
+        "speed.md": speed_page(),
+        "families.md": families_page(),
+        "methods.md": methods_page(),
+    }
     outdated = []
     for name, text in pages.items():
         path = REFERENCE / name

@@ -13,6 +13,7 @@ import random
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,31 @@ TINY = {
     "max_position_embeddings": 40,
 }
 """Fields of a config of any family that is built in no time."""
+
+TINY_OF = {
+    "albert": {"embedding_size": 16},
+    "deberta": {
+        "initializer_range": 0.1,
+        "relative_attention": True,
+        "pos_att_type": ["c2p", "p2c"],
+        "position_biased_input": False,
+    },
+    "deberta-v2": {
+        "initializer_range": 0.1,
+        "relative_attention": True,
+        "pos_att_type": ["p2c", "c2p"],
+        "position_biased_input": False,
+        "position_buckets": 8,
+        "share_att_key": True,
+        "norm_rel_ebd": "layer_norm",
+    },
+    "distilbert": {"hidden_dim": 64},
+    "electra": {"embedding_size": 16, "initializer_range": 0.1},
+    "modernbert": dict.fromkeys(
+        ("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id", "pad_token_id"), 0
+    ),
+}
+"""What else a family's config needs: as its pretrained encoders have it, or small."""
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +106,21 @@ def sha256s(run: Path) -> dict[str, str]:
     }
 
 
+def what_counts(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what of a study must not depend on interruptions."""
+    trainings = [
+        {key: value for key, value in training.items() if key not in ("seconds", "rows_seen")}
+        for training in record["trainings"]
+        if "curve" in training
+    ]
+    return {
+        "recommendation": record["recommendation"],
+        "trainings": trainings,
+        "test": record["test"]["accuracy"],
+        "reads": len(record["test"]["reads"]),
+    }
+
+
 def write_csv(path: Path, rows: list[tuple[str, str]]) -> str:
     """Write (text, label) rows as CSV and return the path."""
     lines = ["text,label", *(f'"{text}","{label}"' for text, label in rows)]
@@ -95,14 +136,15 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], st
     def build(family: str = "bert") -> str:
         if family not in built:
             folder = tmp_path_factory.mktemp(f"tiny-{family}")
-            _write_encoder(folder, family)
+            write_encoder(folder, family)
             built[family] = str(folder)
         return built[family]
 
     return build
 
 
-def _write_encoder(folder: Path, family: str) -> None:
+def write_encoder(folder: Path, family: str) -> None:
+    """Write a random encoder of 2 layers and width 32, and its tokenizer."""
     import torch
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
@@ -116,7 +158,7 @@ def _write_encoder(folder: Path, family: str) -> None:
         [pre_tokenizers.Whitespace(), pre_tokenizers.Digits(individual_digits=True)]
     )
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 2), ("</s>", 3)]
+        single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", 2), ("</s>", 3)]
     )
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -135,10 +177,13 @@ def _write_encoder(folder: Path, family: str) -> None:
         num_attention_heads=4,
         intermediate_size=64,
         max_position_embeddings=66,
-        type_vocab_size=1,
-        pad_token_id=0,
-        bos_token_id=2,
-        eos_token_id=3,
+        **{
+            "type_vocab_size": 1,
+            **TINY_OF.get(family, {}),
+            "pad_token_id": 0,
+            "bos_token_id": 2,
+            "eos_token_id": 3,
+        },
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)

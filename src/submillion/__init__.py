@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from submillion.api import compare, evaluate, load, plan, predict, search, train
+    from submillion.api import compare, evaluate, export, load, plan, predict, search, train
     from submillion.errors import BudgetError, ConfigError, DataError, RunError, SubmillionError
     from submillion.estimator import TextClassifier
     from submillion.recipe import Recipe, load_recipe
@@ -21,6 +21,7 @@ __all__ = [
     "TextClassifier",
     "compare",
     "evaluate",
+    "export",
     "load",
     "load_recipe",
     "plan",
@@ -34,7 +35,7 @@ _HOMES = {
     "Recipe": "recipe",
     "load_recipe": "recipe",
     **dict.fromkeys(("BudgetError", "ConfigError", "DataError", "RunError", "SubmillionError"), "errors"),
-    **dict.fromkeys(("compare", "evaluate", "load", "plan", "predict", "search", "train"), "api"),
+    **dict.fromkeys(("compare", "evaluate", "export", "load", "plan", "predict", "search", "train"), "api"),
 }
 
 

@@ -61,8 +61,8 @@ def train(
     """Train a classifier into a run folder and return what its `run.json` says.
 
     Args:
-        train: Labelled rows: a file, `hub:NAME`, a DataFrame, a `datasets.Dataset`, or (text, label) pairs.
-            Default: what the recipe names.
+        train: Labelled rows: a file, `-` (standard input), `hub:NAME`, a DataFrame, a `datasets.Dataset`, or (text, label) pairs; a text
+            may be two, (text, text). Default: what the recipe names.
         output: The run folder; it must not exist or be empty, unless ``resume``.
         recipe: A YAML file, the name of a recipe that comes with the package, or a `Recipe`.
         validation: Rows that choose the epoch; default: carved from train.
@@ -144,29 +144,33 @@ def predict(
     label_names: Sequence[str] | None = None,
     format: str | None = None,
     text_columns: Sequence[str] | None = None,
+    text_pair_column: str | None = None,
     using: str = "recommended",
 ) -> list[str] | int:
     """Label texts, or the rows of a file.
 
     Args:
         run: A run folder, or any PEFT adapter of a text classifier.
-        data: A list of texts, a DataFrame, a file or `hub:NAME`.
-        output: Where labels and probabilities are written; then the number of rows is returned. Without it
+        data: A list of texts or of (text, text) pairs, a DataFrame, a file, `-` (standard input) or `hub:NAME`.
+        output: Where labels and probabilities are written, `-`: to standard output; then the number of rows is returned. Without it
             the label names are returned.
         encoder: The base's folder or hub id where it now lies elsewhere.
         label_names: For an adapter that carries none; default: "0", "1", ...
         format: How ``output`` is written: csv, jsonl, parquet or submission; default: by its ending, else csv.
         text_columns: Where the text stands; default: where it stood in training, else by its usual names.
+        text_pair_column: Where the second text of a pair stands; default: where it stood in training.
         using: What answers; see `load`.
 
     Raises:
         ConfigError: If there is a format without an output.
     """
+    from submillion.data.pairs import text_columns_of
     from submillion.errors import ConfigError
 
     if format is not None and output is None:
         raise ConfigError(f"format={format!r} needs output: name the file to write, or leave format out")
     predictor = load(run, encoder=encoder, label_names=label_names, using=using)
+    text_columns = text_columns_of(text_columns, text_pair_column)
     if output is not None:
         written: int = predictor.predict_file(data, output, format=format, text_columns=text_columns)
         return written
@@ -182,28 +186,36 @@ def evaluate(
     against: str | Path | None = None,
     output: str | Path | None = None,
     text_columns: Sequence[str] | None = None,
+    text_pair_column: str | None = None,
     label_column: str | None = None,
     encoder: str | None = None,
     unlabelled: bool = False,
     slices: Sequence[str] = (),
     wanted_accuracy: float | None = None,
     has_texts: bool = True,
+    corrupt: bool = False,
+    quiet: bool = False,
 ) -> dict[str, Any]:
     """Measure a run on labelled rows, where a read of its test split is noted; foretell its accuracy on others.
 
     Args:
         run: A finished run folder.
-        data: Rows: a file, `hub:NAME`, a DataFrame, (text, label) pairs or texts.
+        data: Rows: a file, `-` (standard input), `hub:NAME`, a DataFrame, (text, label) pairs or texts.
         against: A second finished run, compared row by row.
         output: Where the report goes; default: a folder in the run, named after the data.
         text_columns: Where the text stands; default: where it stood in training, else by its usual names.
+        text_pair_column: Where the second text of a pair stands; default: where it stood in training.
         label_column: Where the label stands; default: where it stood in training, else by its usual names.
         encoder: The base's folder or hub id where it now lies elsewhere.
         unlabelled: Do not read the labels, if there are any.
         slices: Further columns: accuracy is given by each value of them.
         wanted_accuracy: Ask from which confidence on so large a share of labelled rows is right.
         has_texts: Whether `report.html` shows texts.
+        corrupt: Measure also how accuracy falls as the texts get worse: 8 kinds of noise in 5 severities, at most 1,000
+            rows each.
+        quiet: Do not say what that will cost.
     """
+    from submillion.data.pairs import text_columns_of
     from submillion.evaluation.on_data import evaluate_run
 
     return evaluate_run(
@@ -211,13 +223,15 @@ def evaluate(
         data,
         against=against,
         output=output,
-        text_columns=text_columns,
+        text_columns=text_columns_of(text_columns, text_pair_column),
         label_column=label_column,
         encoder=encoder,
         unlabelled=unlabelled,
         slices=slices,
         wanted_accuracy=wanted_accuracy,
         has_texts=has_texts,
+        corrupt=corrupt,
+        say=Console(stderr=True, quiet=quiet, highlight=False, markup=False).print,
     )
 
 
@@ -227,6 +241,59 @@ def compare(*runs: str | Path | Sequence[str | Path]) -> dict[str, Any]:
 
     flat = [run for part in runs for run in ([part] if isinstance(part, str | Path) else part)]
     return compare_runs(flat)
+
+
+def export(
+    run: str | Path,
+    output: str | Path,
+    *,
+    format: str,
+    int8: bool = False,
+    zip: bool = False,
+    overwrite: bool = False,
+    data: Any = None,
+    text_columns: Sequence[str] | None = None,
+    tolerance: float | None = None,
+    changed_labels: float | None = None,
+    encoder: str | None = None,
+    label_names: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """Write a run for a runtime that needs nothing of this package, if it answers there as it does here.
+
+    Args:
+        run: A run folder, or any PEFT adapter of a text classifier.
+        output: The folder that is made, whole or not at all.
+        format: peft (the adapter), merged (a stock transformers model), onnx or openvino (a graph for that runtime).
+        int8: With onnx: weights and products in 8 bits.
+        zip: Write ``output`` with `.zip` added too, the same bytes each time.
+        overwrite: Replace an export that stands there.
+        data: Rows to compare the export with the run on; labels are not read. Default: the run's validation rows,
+            else the rows it was made from.
+        text_columns: Where the text of ``data`` stands.
+        tolerance: Largest difference of a logit, as a share of their standard deviation; default: 0.001, with int8 0.5.
+        changed_labels: Largest share of those rows whose label changes; default: 0, with int8 0.02.
+        encoder: The base's folder or hub id where it now lies elsewhere.
+        label_names: For an adapter that carries none; default: "0", "1", ...
+
+    Returns:
+        What `export.json` says, figures of the comparison among it, and ``output``, ``zip``, ``sentence``, ``notes``.
+    """
+    from submillion.exporters import export_run
+
+    return export_run(
+        run,
+        output,
+        format=format,
+        int8=int8,
+        zip=zip,
+        overwrite=overwrite,
+        data=data,
+        text_columns=text_columns,
+        tolerance=tolerance,
+        changed_labels=changed_labels,
+        encoder=encoder,
+        label_names=label_names,
+    )
 
 
 def search(

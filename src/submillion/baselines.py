@@ -1,7 +1,7 @@
 """The cheap alternatives, fitted on the rows the adapter trains on and kept with the run, without a pickle.
 
 - `majority`: the most frequent label.
-- `tfidf_svm`: TF-IDF of words and pairs of words, then a linear support vector machine.
+- `tfidf_svm`: TF-IDF of words and pairs of words (of characters, in scripts without spaces), then a linear support vector machine.
 - `probe_mean`, `probe_first`: logistic regression on the frozen encoder's embeddings, mean over the tokens
   or first token.
 """
@@ -16,8 +16,18 @@ from typing import Any
 
 import numpy as np
 
+from submillion.data.words import words_of
 from submillion.errors import RunError
-from submillion.probe import MAX_ITER, Array, Linear, Probe, all_labels, fit_linear, seconds_since
+from submillion.probe import (
+    MAX_ITER,
+    Array,
+    Linear,
+    Probe,
+    all_labels,
+    class_weight,
+    fit_linear,
+    seconds_since,
+)
 from submillion.probe import fit_probe as fit_probe
 from submillion.run import read_json, write_json, written_atomically
 
@@ -123,7 +133,12 @@ class Baselines:
 
 
 def fit_baselines(
-    texts: Sequence[str], labels: Array, n_labels: int, embeddings: Mapping[str, Array], seed: int
+    texts: Sequence[str],
+    labels: Array,
+    n_labels: int,
+    embeddings: Mapping[str, Array],
+    seed: int,
+    weights: Array | None = None,
 ) -> Baselines:
     """Fit every baseline on the same rows.
 
@@ -133,6 +148,7 @@ def fit_baselines(
         n_labels: Labels in all.
         embeddings: Frozen embeddings of the rows: ``mean`` and ``first``, `[n, d]` each.
         seed: Seed of the solvers and of the folds.
+        weights: How much each label counts, `[n_labels]`; None: all alike.
 
     Raises:
         ValueError: If texts, labels and embeddings differ in length, or there are none.
@@ -143,9 +159,20 @@ def fit_baselines(
         raise ValueError(f"texts, labels and embeddings have {sorted(lengths)} rows: need one length >= 1")
     members: list[Baseline] = [
         fit_majority(labels, n_labels),
-        fit_tfidf_svm(texts, labels, n_labels, seed),
-        fit_probe(embeddings["mean"], labels, n_labels, seed, "unit", pooling="mean", name="probe_mean"),
-        fit_probe(embeddings["first"], labels, n_labels, seed, "standard", name="probe_first"),
+        fit_tfidf_svm(texts, labels, n_labels, seed, weights),
+        fit_probe(
+            embeddings["mean"],
+            labels,
+            n_labels,
+            seed,
+            "unit",
+            pooling="mean",
+            name="probe_mean",
+            weights=weights,
+        ),
+        fit_probe(
+            embeddings["first"], labels, n_labels, seed, "standard", name="probe_first", weights=weights
+        ),
     ]
     return Baselines({member.name: member for member in members}, n_labels, len(labels))
 
@@ -161,8 +188,12 @@ def fit_majority(labels: Array, n_labels: int) -> Majority:
     return Majority(label, n_labels, seconds_since(started))
 
 
-def fit_tfidf_svm(texts: Sequence[str], labels: Array, n_labels: int, seed: int) -> TfidfSvm:
+def fit_tfidf_svm(
+    texts: Sequence[str], labels: Array, n_labels: int, seed: int, weights: Array | None = None
+) -> TfidfSvm:
     """Fit TF-IDF (words and word pairs, ``1 + log`` of the counts) and a linear SVM with C = 1.
+
+    A word is what `submillion.data.words` says: in scripts without spaces a character.
 
     Joachims (1998), Text categorization with support vector machines, section 3; scikit-learn's
     ``TfidfVectorizer`` and ``LinearSVC``.
@@ -180,7 +211,7 @@ def fit_tfidf_svm(texts: Sequence[str], labels: Array, n_labels: int, seed: int)
         linear = Linear(empty, counts, np.unique(labels))
         return TfidfSvm([], np.zeros(0, np.float32), linear, min_df, True, seconds_since(started))
     fitted, weight, bias, converged = fit_linear(
-        LinearSVC(max_iter=MAX_ITER, random_state=seed), features, labels
+        LinearSVC(max_iter=MAX_ITER, random_state=seed, class_weight=class_weight(weights)), features, labels
     )
     linear = all_labels(weight, bias, fitted, n_labels, missing_bias=0.0)
     terms = [str(term) for term in vectorizer.get_feature_names_out()]
@@ -264,5 +295,11 @@ def _vectorizer(min_df: int, vocabulary: Mapping[str, int] | None = None) -> Any
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     return TfidfVectorizer(
-        ngram_range=(1, 2), sublinear_tf=True, min_df=min_df, dtype=np.float32, vocabulary=vocabulary
+        tokenizer=words_of,
+        token_pattern=None,
+        ngram_range=(1, 2),
+        sublinear_tf=True,
+        min_df=min_df,
+        dtype=np.float32,
+        vocabulary=vocabulary,
     )

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from submillion import api
 from submillion.data import encode_labels, read_rows
+from submillion.data.pairs import as_pair
 from submillion.errors import ConfigError, DataError
 from submillion.prediction import Predictor, load_predictor
 
@@ -67,7 +68,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Train on texts and their labels.
 
         Args:
-            X: Texts, one a row.
+            X: Texts, one a row, or (text, text) pairs.
             y: Labels, strings or integers.
 
         Raises:
@@ -153,12 +154,14 @@ def _columns_of(classes: np.ndarray, label_values: Sequence[Any]) -> np.ndarray:
 
 
 def _texts(values: Any) -> list[str]:
-    """Return texts as a list; one column of a table counts as texts."""
+    """Return texts as a list; one column of a table counts as texts, two columns as pairs of texts."""
     array = np.asarray(values, dtype=object)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
+    if array.ndim == 2 and array.shape[1] == 2:
+        array = np.array([as_pair(tuple(row)) for row in array] + [None], dtype=object)[:-1]
     if array.ndim != 1 or not all(isinstance(text, str) for text in array):
         raise DataError(
-            f"X must be a sequence of texts, not of shape {array.shape}: pass one column of strings"
+            f"X must be a sequence of texts, not of shape {array.shape}: pass one column of strings, or two"
         )
     return list(array)

@@ -115,6 +115,7 @@ def fit_probe(
     *,
     pooling: str = "first",
     name: str = "probe",
+    weights: Array | None = None,
 ) -> Probe:
     """Fit a linear probe: multinomial logistic regression with an L2 penalty.
 
@@ -130,6 +131,7 @@ def fit_probe(
         scaling: ``unit`` (each row to length 1) or ``standard`` (each column to mean 0 and deviation 1).
         pooling: Which of the frozen embeddings the features are.
         name: Its name among the baselines.
+        weights: How much each label counts, `[n_labels]`; None: all alike.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -141,8 +143,10 @@ def fit_probe(
         mean, deviation = x.mean(axis=0), x.std(axis=0)
         deviation[deviation < 1e-8] = 1.0  # a constant column says nothing; it must not be blown up
         x = (x - mean) / deviation
-    c, chosen_by = _choose_c(x, labels, scaling, seed)
-    fitted, weight, bias, converged = fit_linear(LogisticRegression(C=c, max_iter=MAX_ITER), x, labels)
+    by_label = class_weight(weights)
+    c, chosen_by = _choose_c(x, labels, scaling, seed, by_label)
+    model = LogisticRegression(C=c, max_iter=MAX_ITER, class_weight=by_label)
+    fitted, weight, bias, converged = fit_linear(model, x, labels)
     scores = x @ weight.T + bias
     largest = scores.max(axis=1, keepdims=True)
     log_sums = largest[:, 0] + np.log(np.exp(scores - largest).sum(axis=1))
@@ -196,7 +200,18 @@ def all_labels(weight: Array, bias: Array, fitted: Array, n_labels: int, missing
     return Linear(every_weight, every_bias, fitted)
 
 
-def _choose_c(features: Array, labels: Array, scaling: Scaling, seed: int) -> tuple[float, str]:
+def class_weight(weights: Array | None) -> dict[int, float] | None:
+    """Return weights of labels as scikit-learn takes them.
+
+    >>> class_weight(np.array([1.0, 3.0]))
+    {0: 1.0, 1: 3.0}
+    """
+    return None if weights is None else dict(enumerate(np.asarray(weights, dtype=np.float64).tolist()))
+
+
+def _choose_c(
+    features: Array, labels: Array, scaling: Scaling, seed: int, by_label: dict[int, float] | None
+) -> tuple[float, str]:
     """Return the probe's C and how it was chosen; see `fit_probe`."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -211,7 +226,7 @@ def _choose_c(features: Array, labels: Array, scaling: Scaling, seed: int) -> tu
     usable = counts[labels] >= 2
     folds = int(min(3, counts[counts >= 2].min()))
     search = GridSearchCV(
-        LogisticRegression(max_iter=MAX_ITER),
+        LogisticRegression(max_iter=MAX_ITER, class_weight=by_label),
         {"C": list(CANDIDATE_C[scaling])},
         scoring="neg_log_loss",
         cv=StratifiedKFold(folds, shuffle=True, random_state=seed),

@@ -37,6 +37,10 @@ CHOOSE = "choose"
 """An `adapter_scale`: validation chooses it."""
 
 
+BALANCED = "balanced"
+"""`class_weights` under which every label counts alike."""
+
+
 class Section(BaseModel):
     """A frozen part of a recipe; unknown keys are refused."""
 
@@ -46,7 +50,9 @@ class Section(BaseModel):
 class DataConfig(Section):
     """What is read, and how its rows are divided."""
 
-    train: str | None = Field(None, description="Labelled rows to train on: a file, a folder or hub:NAME.")
+    train: str | None = Field(
+        None, description="Labelled rows to train on: a file, a folder, hub:NAME, or - for standard input."
+    )
     validation: str | None = Field(
         None, description="Labelled rows to choose the epoch by. Default: carved from train."
     )
@@ -60,6 +66,11 @@ class DataConfig(Section):
     )
     text_columns: tuple[str, ...] | None = Field(
         None, description="Columns joined by a space into the text. Default: found by their usual names."
+    )
+    text_pair_column: str | None = Field(
+        None,
+        description="Column of a second text, such as a hypothesis or an answer: each row is then a pair, and the encoder is "
+        "given both. text_columns are those of the first.",
     )
     label_column: str | None = Field(
         None, description="Column of the label. Default: found by its usual names."
@@ -82,6 +93,16 @@ class DataConfig(Section):
     max_length: int | None = Field(
         None, ge=4, description="Cut texts at this many tokens. Default: what holds 95 % of the rows."
     )
+    windows: Literal["mean"] | None = Field(
+        None,
+        description="mean: a text longer than max_length is not cut but read in overlapping windows; it trains by one of "
+        "them an epoch, and is answered by the mean of all their logits.",
+    )
+    stride: int | None = Field(
+        None,
+        ge=0,
+        description="With windows: tokens that a window shares with the one before. Default: a quarter of max_length.",
+    )
     padding: Literal["longest", "max_length"] = Field(
         "longest", description="Pad a batch to its longest text, or always to max_length."
     )
@@ -101,13 +122,14 @@ class BudgetConfig(Section):
     )
     method: str = Field(
         "lora",
-        description="How the encoder is adapted: lora, rslora, dora, adalora, loha, lokr, vera, oft, boft, ia3, bitfit, "
-        "ln_tuning or prompt_tuning.",
+        description="How the encoder is adapted, by PEFT's name: lora, rslora, dora, adalora, loha, lokr, vera, oft, boft, ia3, "
+        "bitfit, ln_tuning or prompt_tuning.",
     )
     target_modules: str | tuple[str, ...] | None = Field(
-        None,
-        description="What is adapted: q, qv, qkv, attention, all-linear, or name patterns as PEFT matches them. Default: the "
-        "query and all layers after it; ia3: key, value and the end of the feed-forward block; bitfit: all-linear.",
+        "default",
+        description="What is adapted: q, qv, qkv, attention, all-linear, or name patterns as PEFT matches them. default: the "
+        "query and every linear layer after attention; of ia3 key, value and the end of the feed-forward block, of bitfit "
+        "all-linear.",
     )
     rank: Literal["allocate"] | Annotated[int, Field(ge=1)] | None = Field(
         None,
@@ -178,6 +200,15 @@ class TrainingConfig(Section):
     label_smoothing_factor: float = Field(
         0.0, ge=0, lt=1, description="Share of the target spread over all labels."
     )
+    class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None = Field(
+        None,
+        description="How much a row counts by its label, in the loss and in the baselines: balanced (every label alike), or "
+        "a weight for each label named, 1 for the others. Default: every row alike.",
+    )
+    balanced_sampling: bool = Field(
+        False,
+        description="Draw every label equally often: rows of rare labels come several times an epoch, of others some.",
+    )
     numerics: Literal["exact", "fast", "int8"] | None = Field(
         None,
         description="exact: fp32; fast: the frozen encoder in bf16, without dropout inside it; int8: its large products "
@@ -229,6 +260,14 @@ class TrainingConfig(Section):
     report_to: tuple[str, ...] = Field(
         (), description="Trackers that transformers reports to, such as tensorboard or wandb."
     )
+
+    @field_validator("class_weights", mode="before")
+    @classmethod
+    def _labels_are_text(cls, value: Any) -> Any:
+        """Take a label that YAML reads as a number for its name."""
+        return (
+            {str(label): weight for label, weight in value.items()} if isinstance(value, Mapping) else value
+        )
 
     @field_validator("speedups")
     @classmethod
@@ -445,6 +484,7 @@ _SHOULD_BE = {
     "rank": "a whole number of at least 1, or allocate",
     "max_rank": "a whole number of at least 1, or usual",
     "adapter_scale": "choose, or a number above 0 and at most 1",
+    "class_weights": "balanced, or a mapping of labels to weights above 0",
     "candidates": "grid, or a whole number of at least 1",
 }
 """What is allowed, in the words of YAML; of a field that may be one of several kinds, by its name."""

@@ -2,21 +2,26 @@
 
 Every file is written to a temporary name beside it and renamed, so that a reader sees the old one or the
 new one. `run.json` says `running`, `failed` or `finished`; no command takes a half-written run for a whole
-one.
+one. Whoever changes a folder holds its lock, which the system drops when a process is killed.
 """
 
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
+from filelock import FileLock, Timeout
+
+from submillion.disk import disk_refusals, temporary_beside
 from submillion.errors import RunError
 
 SCHEMA_VERSION = 1
+
+LOCK = ".lock"
+"""The file in a folder that whoever changes it holds."""
 
 
 @contextmanager
@@ -24,35 +29,50 @@ def written_atomically(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` when the block ends without error.
 
     Raises:
-        RunError: Before the block, if ``path`` cannot be written.
+        RunError: Before the block, if ``path`` cannot be written; after it, if the disk is full or fails.
     """
     if path.is_dir():
         raise RunError(f"{path} is a folder: name a file to write")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror}") from None
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with temporary_beside(path) as temporary, disk_refusals(path):
         yield temporary
         settle(temporary)
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def written_together(folder: Path, last: str) -> Iterator[Path]:
+    """Yield a temporary folder; what the block writes there comes into ``folder`` only at its end, ``last`` after the rest.
+
+    Until then what stood in ``folder`` stands as it was. Whoever finds ``last`` finds the files of one block; a kill in the
+    instant of the renames leaves none of that name.
+
+    Raises:
+        RunError: If the disk cannot be written, is full or fails.
+    """
+    with temporary_beside(folder, is_folder=True) as temporary, disk_refusals(folder):
+        yield temporary
+        names = sorted((path.name for path in temporary.iterdir()), key=lambda name: (name == last, name))
+        for name in names:
+            settle(temporary / name)
+        folder.mkdir(exist_ok=True)
+        (folder / last).unlink(missing_ok=True)
+        for name in names:
+            (temporary / name).replace(folder / name)
 
 
 def settle(path: Path) -> None:
-    """Bring a file to the disk, with the permissions that the user's umask gives new files.
+    """Bring a file or folder to the disk, with the permissions that the user's umask gives new ones.
 
-    Temporary files, and those that safetensors writes, are for their owner alone.
+    Temporary ones, and those that safetensors writes, are for their owner alone.
     """
     mask = os.umask(0)
     os.umask(mask)
-    path.chmod(0o666 & ~mask)
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -91,6 +111,9 @@ class RecordFolder:
 
     COMMAND: ClassVar[str]
     """What makes one."""
+
+    WHILE_HELD: ClassVar[str] = "wait until it has ended, or choose another --output"
+    """What to do while another process works on it."""
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
@@ -138,9 +161,40 @@ class RecordFolder:
         try:
             yield
         except Exception as error:
-            if self.read()["status"] != "finished":
-                self.update(status="failed", error=f"{type(error).__name__}: {error}")
+            with suppress(
+                RunError
+            ):  # on a full disk not even that can be noted; it goes on by --resume all the same
+                if self.read()["status"] != "finished":
+                    self.update(status="failed", error=f"{type(error).__name__}: {error}")
             raise
+
+    @contextmanager
+    def held(self, *, wait_s: float = 0) -> Iterator[None]:
+        """Make the folder and let no other process change it meanwhile; one that stays empty is removed again.
+
+        Args:
+            wait_s: How long to wait for another process that does.
+
+        Raises:
+            RunError: If another process does, or the folder cannot be made or written.
+        """
+        made = [path for path in (self.path, *self.path.parents) if not path.exists()]
+        self.make()
+        lock = FileLock(self.path / LOCK, timeout=wait_s)
+        try:
+            with disk_refusals(self.path):
+                lock.acquire()
+        except Timeout:
+            raise RunError(f"{self.path} is being worked on by another process: {self.WHILE_HELD}") from None
+        try:
+            yield
+        finally:
+            if made and [entry.name for entry in self.path.iterdir()] == [LOCK]:
+                with suppress(OSError):  # a folder above that others have filled meanwhile stays
+                    (self.path / LOCK).unlink()
+                    for path in made:
+                        path.rmdir()
+            lock.release()
 
     def check_empty(self, *left_over: str) -> None:
         """Refuse what is no folder, or holds more than a record half written or what begins with ``left_over``.
@@ -151,7 +205,8 @@ class RecordFolder:
         if self.path.exists() and (
             not self.path.is_dir()
             or any(
-                not entry.name.startswith((f".{self.RECORD}.", *left_over)) for entry in self.path.iterdir()
+                not entry.name.startswith((f".{self.RECORD}.", LOCK, *left_over))
+                for entry in self.path.iterdir()
             )
         ):
             raise RunError(f"{self.path} exists and is not an empty folder: choose another --output")
@@ -236,5 +291,9 @@ class RunFolder(RecordFolder):
         """Set status `finished`, then remove what was only needed to resume."""
         record = self.update(status="finished", error=None)
         if not keep_checkpoints:
-            shutil.rmtree(self.checkpoints, ignore_errors=True)
+            self.remove_checkpoints()
         return record
+
+    def remove_checkpoints(self) -> None:
+        """Remove what was only needed to resume."""
+        shutil.rmtree(self.checkpoints, ignore_errors=True)

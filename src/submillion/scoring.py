@@ -18,6 +18,7 @@ from scipy.special import softmax
 
 from submillion.budget.families import max_positions
 from submillion.data.tokens import batches_of_like_length
+from submillion.data.windows import Windows
 from submillion.errors import RunError
 from submillion.model.build import Classifier
 from submillion.run import written_atomically
@@ -56,7 +57,8 @@ def score(
 
     Args:
         model: What predicts; it is put in evaluation mode and back.
-        input_ids: Token numbers of each row, at least one row.
+        input_ids: Token numbers of each row, at least one row; of texts in windows, logits and embeddings are the means
+            over a text's windows.
         batch_size: Most rows a batch.
         progress: Called with the number of rows done after each batch.
 
@@ -79,6 +81,8 @@ def embed_frozen(
 ) -> dict[str, np.ndarray]:
     """Return the frozen encoder's embeddings: ``mean`` (normalised) and ``first``, both `[n, width]` float32."""
     mean, first = _in_batches(model, model.embed_frozen, input_ids, batch_size, progress)
+    if isinstance(input_ids, Windows):
+        mean = mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
     return {"mean": mean, "first": first}
 
 
@@ -95,7 +99,13 @@ def _in_batches(
     batch_size: int,
     progress: Callable[[int], None] | None,
 ) -> list[np.ndarray]:
-    """Run ``forward`` over batches of like length and put its results back in row order."""
+    """Run ``forward`` over batches of like length and put its results back in row order.
+
+    Of texts in windows, each result is the mean over a text's windows.
+    """
+    if isinstance(input_ids, Windows):
+        of_windows = _in_batches(model, forward, input_ids.windows, batch_size, progress)
+        return [input_ids.means(values) for values in of_windows]
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
@@ -104,7 +114,7 @@ def _in_batches(
         lengths = [len(ids) for ids in input_ids]
         most_tokens = TOKENS_AT_ONCE if device.type == "cpu" else None
         for batch in batches_of_like_length(lengths, batch_size, most_tokens):
-            length = rounded_length(lengths[batch[0]], max_positions(model.config))
+            length = rounded_length(lengths[batch[0]], max_positions(model.config) - model.n_virtual_tokens)
             padded, mask = pad([input_ids[row] for row in batch], model.config.pad_token_id, length)
             values = [value.float().cpu().numpy() for value in forward(padded.to(device), mask.to(device))]
             if not results:

@@ -74,9 +74,9 @@ json.dump(answers, open(sys.argv[2], "w"))
 """
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if not METHODS[name].has_pairs])
+@pytest.mark.parametrize("method", [name for name in METHODS if not METHODS[name].is_low_rank_pair])
 @pytest.mark.parametrize("pooling", ["first", "mean"])
-@pytest.mark.parametrize("model_type", ["bert", "roberta"])
+@pytest.mark.parametrize("model_type", ["bert", "roberta", "modernbert"])
 def test_planned_is_built(model_type, pooling, method):
     if (method, pooling) == ("prompt_tuning", "first"):
         pytest.skip("refused: its tokens would stand where the head reads")
@@ -301,6 +301,19 @@ def test_other_methods_run_exact_and_say_so(tiny_encoder, fields):
         prepare(load_recipe(recipe, numerics="fast"), Sources(learnable_rows(12)), console)
     assert str(caught.value) == (
         f"numerics='fast' is not there for {slow}: the fast path serves lora and rslora; use exact"
+    )
+
+
+def test_virtual_tokens_take_positions_from_the_text(tiny_encoder):
+    console, long = Console(file=io.StringIO()), [(text * 9, label) for text, label in learnable_rows(12)]
+    fields = {"model": tiny_encoder("bert"), "method": "prompt_tuning", "num_virtual_tokens": 50}
+    prepared = prepare(load_recipe(**fields), Sources(long), console)
+    assert prepared.tokens["train"].max_length == 66 - 50
+    assert score(prepared.build(), prepared.train.input_ids).logits.shape == (12, 3)
+    with pytest.raises(ConfigError) as caught:
+        prepare(load_recipe(**{**fields, "num_virtual_tokens": 64}), Sources(long), console)
+    assert str(caught.value) == (
+        "num_virtual_tokens=64 leaves no room for the text: this encoder takes 66 tokens in all; lower it"
     )
 
 

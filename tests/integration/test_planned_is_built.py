@@ -11,16 +11,15 @@ from peft import PeftModel
 from torch import nn
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, AutoModelForSequenceClassification
 
-from conftest import TINY
-from submillion.budget import FAMILIES, METHODS, Plan, make_plan, make_plans
-from submillion.budget.methods import MARKS, PROMPT, is_adapter
+from conftest import TINY, TINY_OF
+from submillion.budget import FAMILIES, Plan, make_plan, make_plans
+from submillion.budget.methods import MARKS, PROMPT, is_of_adapter
 from submillion.errors import BudgetError
 from submillion.model.adapter import assert_planned, attach, freeze_unplanned, peft_config, quiet_peft
 
 SHARED = Path(__file__).parents[3] / "shared" / "roberta-base"
 N_LABELS = 4
 HEADS = [("full", "first"), ("output", "first"), ("full", "mean")]
-TARGETS = ["q", "qv", "qkv", "attention", "all-linear", "query,dense"]
 
 
 class Built(nn.Module):
@@ -33,7 +32,7 @@ class Built(nn.Module):
 
 
 def tiny(model_type):
-    return CONFIG_MAPPING[model_type](**TINY, num_labels=N_LABELS)
+    return CONFIG_MAPPING[model_type](**TINY, **TINY_OF.get(model_type, {}), num_labels=N_LABELS)
 
 
 def stock(config, pooling):
@@ -57,7 +56,7 @@ def assert_equal(model: Built, plan: Plan):
     adapted = {
         re.split(marks, name.removeprefix("encoder.base_model.model."))[0]
         for name in trained
-        if is_adapter(name) and not name.endswith(PROMPT)
+        if is_of_adapter(name) and not name.endswith(PROMPT)
     }
     assert adapted == {name for names in plan.matched_modules.values() for name in names}
 
@@ -66,7 +65,7 @@ def assert_equal(model: Built, plan: Plan):
 @pytest.mark.parametrize("model_type", [*FAMILIES])
 def test_every_family_head_and_target_set(model_type, head, pooling):
     config = tiny(model_type)
-    for target_modules in TARGETS:
+    for target_modules in (*FAMILIES[model_type].named_sets(), "default"):
         plan = make_plan(
             config, N_LABELS, target_modules=target_modules, head=head, pooling=pooling, budget=15_000
         )
@@ -74,7 +73,7 @@ def test_every_family_head_and_target_set(model_type, head, pooling):
 
 
 @pytest.mark.parametrize("layers", ["last:1", [0], "0,1"])
-@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.has_pairs])
+@pytest.mark.parametrize("method", ["lora", "rslora"])  # for the others see test_methods.py
 @pytest.mark.parametrize(("head", "pooling"), HEADS)
 @pytest.mark.parametrize("model_type", ["bert", "roberta"])
 def test_loras_pairs_and_choice_of_layers(model_type, head, pooling, method, layers):
@@ -277,7 +276,7 @@ def test_a_peft_model_alone_is_checked_under_the_same_names(plan):
 def test_after_a_step_only_planned_parameters_moved(model_type):
     config = tiny(model_type)
     for head in ("full", "output"):
-        plan = make_plan(config, N_LABELS, target_modules="q,dense", rank=2, head=head)
+        plan = make_plan(config, N_LABELS, target_modules="default", rank=2, head=head)
         model = build(config, plan)
         before = {name: value.detach().clone() for name, value in model.named_parameters()}
         optimizer = torch.optim.Adam(model.parameters(), lr=0.01)

@@ -5,6 +5,7 @@ import io
 import json
 import pickle
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -279,3 +280,49 @@ def test_an_unfinished_run_does_not_answer(without_base):
         (without_base / "run.json").write_text(json.dumps(record | {"status": status}))
         with pytest.raises(RunError, match=rf"not a finished run \(status: {status}\)"):
             submillion.load(without_base)
+
+
+def piped(monkeypatch, content: str) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
+
+
+def as_csv(rows: list[tuple[str, str]]) -> str:
+    return "text,label\n" + "".join(f"{text},{label}\n" for text, label in rows)
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl", "parquet", "submission"])
+def test_from_standard_input_to_standard_output(run, tmp_path, monkeypatch, capsysbinary, format):
+    rows = learnable_rows(9, seed=4)
+    write_csv(tmp_path / "new.csv", rows)
+    submillion.predict(run, tmp_path / "new.csv", output=tmp_path / "labels", format=format)
+    piped(monkeypatch, as_csv(rows))
+    main(["predict", str(run), "--input", "-", "--output", "-", "--format", format])
+    said = capsysbinary.readouterr()
+    assert said.out == (tmp_path / "labels").read_bytes()
+    assert said.err.endswith(b"9 rows labelled -> -\n")
+
+
+def test_evaluate_and_train_from_standard_input(run, trained, tmp_path, monkeypatch, capsys):
+    rows = learnable_rows(60, seed=5)
+    piped(monkeypatch, as_csv(rows))
+    report = submillion.evaluate(run, "-")
+    assert (report["data"], report["n"]) == ("<stdin>", 60)
+    assert Path(report["output"]) == run / "evaluation" / "stdin"
+    piped(monkeypatch, as_csv(rows))
+    main(
+        [
+            "train",
+            "--train",
+            "-",
+            "--output",
+            str(tmp_path / "run"),
+            "--model",
+            trained[1],
+            "--num-train-epochs",
+            "1",
+        ]
+    )
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["data"]["sources"]["train"] == "<stdin>"
+    assert record["data"]["splits"]["train"]["n_rows"] == 60
+    assert "<stdin>" in capsys.readouterr().err

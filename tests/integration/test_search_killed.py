@@ -18,7 +18,7 @@ import optuna
 import pytest
 
 import submillion
-from conftest import ROOT, learnable_rows, write_csv
+from conftest import ROOT, learnable_rows, what_counts, write_csv
 from submillion.study.jobs import Jobs
 
 SPACE = """
@@ -105,21 +105,6 @@ def start(where: str, arguments: dict[str, Any]) -> subprocess.Popen[str]:
         text=True,
         cwd=ROOT,
     )
-
-
-def what_counts(record: dict[str, Any]) -> dict[str, Any]:
-    """What must not depend on interruptions."""
-    trainings = [
-        {key: value for key, value in training.items() if key not in ("seconds", "rows_seen")}
-        for training in record["trainings"]
-        if "curve" in training
-    ]
-    return {
-        "recommendation": record["recommendation"],
-        "trainings": trainings,
-        "test": record["test"]["accuracy"],
-        "reads": len(record["test"]["reads"]),
-    }
 
 
 def test_killed_five_times_comes_to_the_same_recommendation(whole, tmp_path):

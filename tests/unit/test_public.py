@@ -14,10 +14,11 @@ SOURCE = ROOT / "src" / "submillion"
 
 ORDER = [
     {"alternatives", "errors", "speedups", "temperature"},
+    {"disk"},
     {"run", "recipe", "confusion", "probe"},
-    {"encoders", "statistics", "baselines"},
+    {"encoders", "statistics"},
     {"data", "page"},
-    {"budget"},
+    {"baselines", "budget"},
     {"reference"},
     {"fast"},
     {"model"},
@@ -25,7 +26,7 @@ ORDER = [
     {"closeness"},
     {"prediction", "training"},
     {"evaluation"},
-    {"study"},
+    {"exporters", "study"},
     {"api"},
     {"estimator"},
     {"cli"},

@@ -22,8 +22,8 @@ def with_ranks(plan: Plan, ranks: Mapping[str, int]) -> Plan:
             left.
         BudgetError: If the plan then is beyond its budget.
     """
-    if not METHODS[plan.method].has_pairs or plan.rank is None:
-        able = ", ".join(name for name, method in METHODS.items() if method.has_pairs)
+    if not METHODS[plan.method].is_low_rank_pair or plan.rank is None:
+        able = ", ".join(name for name, method in METHODS.items() if method.is_low_rank_pair)
         raise ConfigError(
             f"method={plan.method!r} takes no other rank for single modules: leave rank_pattern and rank='allocate' out, or "
             f"give a method that does: {able}"

@@ -15,7 +15,7 @@ def warn(plan: Plan, hits: Hits, encoder: Encoder) -> Iterator[str]:
     yield from _warn_on_disk(plan)
     if plan.pooling == "mean":
         return
-    if METHODS[plan.method].has_pairs:
+    if METHODS[plan.method].is_low_rank_pair:
         yield from _warn_old_peft(plan, hits, encoder)
     yield from _warn_peft_alone(plan, hits, encoder)
     if frozen := [layer for layer in plan.frozen_head if layer in plan.random_layers]:
@@ -82,7 +82,7 @@ def _warn_peft_alone(plan: Plan, hits: Hits, encoder: Encoder) -> Iterator[str]:
     if plan.head != "full" or not beyond:
         return
     own = [layer for layer in encoder.family.head if layer not in beyond]
-    is_pair = METHODS[plan.method].has_pairs
+    is_pair = METHODS[plan.method].is_low_rank_pair
     matched = [
         layer for layer in beyond if is_pair and any(layer in names for names in hits.in_head.values())
     ]

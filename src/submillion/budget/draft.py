@@ -159,7 +159,11 @@ def _places(encoder: Encoder, choice: Choice, skeleton: Skeleton, left_out: tupl
         family=family,
         model=encoder.model,
     )
-    closing = tuple(name for name in hits.adapted if name.endswith(f".{family.feed_forward[-1]}"))
+    closing = tuple(
+        name
+        for name in hits.adapted
+        if name.endswith(f".{family.feed_forward[-1]}") and not name.endswith(f".{family.attention_output}")
+    )
     return Places(hits, {}, closing)
 
 

@@ -72,7 +72,7 @@ def read_encoder(model: Any, n_labels: int) -> Encoder:
     """
     config = deepcopy(load_config(str(model)) if isinstance(model, (str, Path)) else model)
     source = str(model) if isinstance(model, (str, Path)) else config.name_or_path
-    family = family_of_model(model)
+    family = family_of(config.model_type, source or "a config")
     config.num_labels = n_labels
     from transformers import AutoModel, AutoModelForSequenceClassification
 
@@ -82,27 +82,13 @@ def read_encoder(model: Any, n_labels: int) -> Encoder:
         model=source or family.model_type,
         family=family,
         n_labels=n_labels,
-        n_layers=config.num_hidden_layers,
+        n_layers=1 if family.has_shared_blocks else config.num_hidden_layers,
         hidden_size=config.hidden_size,
         classifier=classifier,
         bare=_skeleton(AutoModel, config),
         random_layers=random,
         random_layers_source=known_from,
     )
-
-
-def family_of_model(model: Any) -> Family:
-    """Return the row of the family table that ``model`` belongs to.
-
-    Args:
-        model: Hub id, folder, or a transformers ``PretrainedConfig``.
-
-    Raises:
-        ConfigError: If no config can be had, or the family is not supported.
-    """
-    config = load_config(str(model)) if isinstance(model, (str, Path)) else model
-    source = str(model) if isinstance(model, (str, Path)) else config.name_or_path
-    return family_of(config.model_type, source or "a config")
 
 
 def _skeleton(auto_class: Any, config: Any) -> Skeleton:

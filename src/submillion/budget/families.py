@@ -25,9 +25,9 @@ class Family:
         model_type: ``config.model_type``.
         base_prefix: Attribute of the sequence-classification model that holds the encoder.
         blocks: Path of the list of blocks inside the encoder; its last name is PEFT's ``layers_pattern``.
-        query: Suffix of the query projection inside a block.
-        key: Suffix of the key projection.
-        value: Suffix of the value projection.
+        query: Suffix of the query projection inside a block; empty where ``fused`` holds it.
+        key: Suffix of the key projection, likewise.
+        value: Suffix of the value projection, likewise.
         attention_output: Suffix of the linear layer after attention.
         feed_forward: Suffixes of the feed-forward layers. They must match no head layer; they may match the
             attention output too (BERT's ``output.dense`` does).
@@ -38,6 +38,10 @@ class Family:
         idle_when_bare: Linear layers of the bare encoder that do no work when its tokens are averaged.
         has_position_offset: Whether position ids start after the padding id, as in RoBERTa.
         has_fast_block: Whether its blocks are BERT's, which `submillion.fast` knows how to run.
+        fused: Suffix of the one projection that puts out query, key and value together; empty where there is none.
+        has_shared_blocks: Whether all blocks are one, run again and again: an adapter on it counts once.
+        dropouts: Fields of the config that set the dropout inside the encoder.
+        head_dropout: Field that sets the head's, where it follows the encoder's unless it is set; else empty.
     """
 
     model_type: str
@@ -52,8 +56,12 @@ class Family:
     pretrained_head: tuple[str, ...]
     modules_to_save: tuple[str, ...]
     idle_when_bare: tuple[str, ...]
-    has_position_offset: bool
-    has_fast_block: bool
+    has_position_offset: bool = False
+    has_fast_block: bool = False
+    fused: str = ""
+    has_shared_blocks: bool = False
+    dropouts: tuple[str, ...] = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+    head_dropout: str = "classifier_dropout"
 
     @property
     def layers_pattern(self) -> str:
@@ -69,8 +77,11 @@ class Family:
 
         >>> FAMILIES["roberta"].letters()
         {'q': 'query', 'k': 'key', 'v': 'value', 'o': 'attention.output.dense'}
+        >>> FAMILIES["modernbert"].letters()
+        {'o': 'attn.Wo'}
         """
-        return {"q": self.query, "k": self.key, "v": self.value, "o": self.attention_output}
+        letters = {"q": self.query, "k": self.key, "v": self.value, "o": self.attention_output}
+        return {letter: name for letter, name in letters.items() if name}
 
     def named_sets(self) -> dict[str, tuple[str, ...]]:
         """Return the named target sets as PEFT suffix patterns.
@@ -79,17 +90,37 @@ class Family:
         ('query', 'value')
         >>> FAMILIES["roberta"].named_sets()["all-linear"]
         ('query', 'key', 'value', 'intermediate.dense', 'output.dense')
+        >>> FAMILIES["modernbert"].named_sets()
+        {'qkv': ('attn.Wqkv',), 'attention': ('attn.Wqkv', 'attn.Wo'), 'all-linear': ('attn.Wqkv', 'attn.Wo', 'mlp.Wi', \
+'mlp.Wo')}
         """
-        attention = (self.query, self.key, self.value, self.attention_output)
-        hit_already = any(self.attention_output.endswith(f".{suffix}") for suffix in self.feed_forward)
-        every = attention[:3] if hit_already else attention
-        return {
-            "q": (self.query,),
-            "qv": (self.query, self.value),
-            "qkv": (self.query, self.key, self.value),
-            "attention": attention,
-            "all-linear": (*every, *self.feed_forward),
+        projections = (self.fused,) if self.fused else (self.query, self.key, self.value)
+        sets = {} if self.fused else {"q": (self.query,), "qv": (self.query, self.value)}
+        return sets | {
+            "qkv": projections,
+            "attention": (*projections, self.attention_output),
+            "all-linear": (*projections, *self._after_attention()),
         }
+
+    def default_targets(self) -> tuple[str, ...]:
+        """Return what is adapted unless told otherwise: the query (or what holds it) and every layer after attention.
+
+        >>> FAMILIES["bert"].default_targets(), FAMILIES["mpnet"].default_targets()
+        (('query', 'dense'), ('attn.q', 'attn.o', 'intermediate.dense', 'output.dense'))
+        """
+        after = self._after_attention()
+        if {self.attention_output, *after} == {
+            "attention.output.dense",
+            "intermediate.dense",
+            "output.dense",
+        }:
+            after = ("dense",)
+        return (self.fused or self.query, *after)
+
+    def _after_attention(self) -> tuple[str, ...]:
+        """Return the suffixes of the attention output and of the feed-forward layers, each hit once."""
+        hit_already = any(self.attention_output.endswith(f".{suffix}") for suffix in self.feed_forward)
+        return self.feed_forward if hit_already else (self.attention_output, *self.feed_forward)
 
 
 def _bert_like(model_type: str, *, head: str) -> Family:
@@ -113,6 +144,13 @@ def _bert_like(model_type: str, *, head: str) -> Family:
     )
 
 
+_OF_BERT: dict[str, Any] = {
+    "blocks": "encoder.layer",
+    "attention_output": "attention.output.dense",
+    "feed_forward": ("intermediate.dense", "output.dense"),
+}
+"""What other families' blocks share with BERT's."""
+
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
         row.model_type: row
@@ -121,6 +159,108 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             _bert_like("roberta", head="roberta"),
             _bert_like("xlm-roberta", head="roberta"),
             _bert_like("camembert", head="roberta"),
+            Family(
+                model_type="distilbert",
+                base_prefix="distilbert",
+                blocks="transformer.layer",
+                query="q_lin",
+                key="k_lin",
+                value="v_lin",
+                attention_output="out_lin",
+                feed_forward=("lin1", "lin2"),
+                head=("pre_classifier", "classifier"),
+                pretrained_head=(),
+                modules_to_save=("pre_classifier", "classifier"),
+                idle_when_bare=(),
+                dropouts=("dropout", "attention_dropout"),
+                head_dropout="",
+            ),
+            Family(
+                **_OF_BERT,
+                model_type="deberta",
+                base_prefix="deberta",
+                query="",
+                key="",
+                value="",
+                fused="in_proj",
+                head=("pooler.dense", "classifier"),
+                pretrained_head=(),
+                modules_to_save=("pooler", "classifier"),
+                idle_when_bare=(),
+                head_dropout="cls_dropout",
+            ),
+            Family(
+                **_OF_BERT,
+                model_type="deberta-v2",  # and v3
+                base_prefix="deberta",
+                query="query_proj",
+                key="key_proj",
+                value="value_proj",
+                head=("pooler.dense", "classifier"),
+                pretrained_head=(),
+                modules_to_save=("pooler", "classifier"),
+                idle_when_bare=(),
+                head_dropout="cls_dropout",
+            ),
+            Family(
+                **_OF_BERT | {"attention_output": "attn.o"},
+                model_type="mpnet",
+                base_prefix="mpnet",
+                query="attn.q",
+                key="attn.k",
+                value="attn.v",
+                head=("classifier.dense", "classifier.out_proj"),
+                pretrained_head=(),
+                modules_to_save=("classifier",),
+                idle_when_bare=("pooler.dense",),
+                has_position_offset=True,
+                head_dropout="",  # the head has no field of its own
+            ),
+            Family(
+                **_OF_BERT,
+                model_type="electra",
+                base_prefix="electra",
+                query="query",
+                key="key",
+                value="value",
+                head=("classifier.dense", "classifier.out_proj"),
+                pretrained_head=(),
+                modules_to_save=("classifier",),
+                idle_when_bare=(),
+            ),
+            Family(
+                model_type="albert",
+                base_prefix="albert",
+                blocks="encoder.albert_layer_groups.0.albert_layers",
+                query="query",
+                key="key",
+                value="value",
+                attention_output="attention.dense",
+                feed_forward=("ffn", "ffn_output"),
+                head=("albert.pooler", "classifier"),
+                pretrained_head=("albert.pooler",),
+                modules_to_save=("pooler", "classifier"),
+                idle_when_bare=("pooler",),
+                has_shared_blocks=True,
+                head_dropout="",
+            ),
+            Family(
+                model_type="modernbert",
+                base_prefix="model",
+                blocks="layers",
+                query="",
+                key="",
+                value="",
+                fused="attn.Wqkv",
+                attention_output="attn.Wo",
+                feed_forward=("mlp.Wi", "mlp.Wo"),
+                head=("head.dense", "head.norm", "classifier"),
+                pretrained_head=("head.dense", "head.norm"),
+                modules_to_save=("head", "classifier"),
+                idle_when_bare=(),
+                dropouts=("embedding_dropout", "attention_dropout", "mlp_dropout"),
+                head_dropout="",
+            ),
         )
     }
 )

@@ -5,7 +5,7 @@ row; to add a method, add a row. The names are PEFT's own, but for `bitfit`, whi
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from math import ceil, gcd
 from types import MappingProxyType
@@ -43,9 +43,10 @@ class Method:
         usual_rank: The largest rank that is taken where the recipe leaves it open.
         has_alpha: Whether ``lora_alpha`` scales it.
         has_dropout: Whether ``lora_dropout`` is before its first matrix.
-        has_pairs: Whether it is LoRA's pair of A and B, with a rank of its own on each layer if wanted.
+        is_low_rank_pair: Whether it is LoRA's pair of A and B, with a rank of its own on each layer if wanted.
         merges: Whether it merges into the weights of the encoder.
-        targets: Patterns that it adapts where nothing is named.
+        targets: Patterns that are the method's own `default`; None: the family's.
+        has_fast_path: Whether `submillion.fast` runs it.
         frozen: Parameters that PEFT counts on each adapted layer and never trains.
     """
 
@@ -62,9 +63,10 @@ class Method:
     usual_rank: int = 8
     has_alpha: bool = False
     has_dropout: bool = False
-    has_pairs: bool = False
+    is_low_rank_pair: bool = False
     merges: bool = True
-    targets: Callable[[Family], tuple[str, ...]] = field(default=lambda family: query_and_dense(family))
+    targets: Callable[[Family], tuple[str, ...]] | None = None
+    has_fast_path: bool = False
     frozen: int = 0
 
     @property
@@ -76,18 +78,6 @@ class Method:
         """Return the parameters trained on one linear layer."""
         own = self.trained_on_input if closes_feed_forward and self.trained_on_input else self.trained
         return own(rank, d_out, d_in)
-
-
-def query_and_dense(family: Family) -> tuple[str, ...]:
-    """Return the patterns that hit the query and every linear layer after the attention, as short as they can be.
-
-    >>> from submillion.budget.families import FAMILIES
-    >>> query_and_dense(FAMILIES["bert"])
-    ('query', 'dense')
-    """
-    after = (family.attention_output, *family.feed_forward)
-    is_dense = all(pattern == "dense" or pattern.endswith(".dense") for pattern in after)
-    return (family.query, *(("dense",) if is_dense else dict.fromkeys(after)))
 
 
 def _up_to_smallest(shapes: Shapes) -> Sequence[int]:
@@ -217,7 +207,8 @@ METHODS: Mapping[str, Method] = MappingProxyType(
                 ranks=_up_to_smallest,
                 has_alpha=True,
                 has_dropout=True,
-                has_pairs=True,
+                is_low_rank_pair=True,
+                has_fast_path=True,
             ),
             Method(
                 "rslora",
@@ -229,7 +220,8 @@ METHODS: Mapping[str, Method] = MappingProxyType(
                 ranks=_up_to_smallest,
                 has_alpha=True,
                 has_dropout=True,
-                has_pairs=True,
+                is_low_rank_pair=True,
+                has_fast_path=True,
             ),
             Method(
                 "dora",
@@ -323,7 +315,10 @@ METHODS: Mapping[str, Method] = MappingProxyType(
                 lambda plan: {"feedforward_modules": list(plan.feedforward_modules)},
                 config="IA3Config",
                 trained_on_input=_ia3_in,
-                targets=lambda family: (family.key, family.value, family.feed_forward[-1]),
+                targets=lambda family: (
+                    *((family.fused,) if family.fused else (family.key, family.value)),
+                    family.feed_forward[-1],
+                ),
             ),
             Method(
                 "bitfit",
@@ -364,7 +359,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
 )
 """Every method by name. A new one is a new row."""
 
-FAST = ("lora", "rslora")
+FAST = tuple(name for name, method in METHODS.items() if method.has_fast_path)
 """The methods that `submillion.fast` knows how to run."""
 
 INITIALISATIONS = ("gaussian", "orthogonal", "eva", "pissa", "olora")
@@ -424,12 +419,12 @@ _NEAREST = MappingProxyType(
 """Methods that are asked for by these names elsewhere, and what comes nearest to them here."""
 
 
-def is_adapter(name: str) -> bool:
+def is_of_adapter(name: str) -> bool:
     """Return whether a parameter of this name was added by an adapter, its head excepted.
 
-    >>> is_adapter("encoder.layer.0.attention.self.query.lora_A.default.weight")
+    >>> is_of_adapter("encoder.layer.0.attention.self.query.lora_A.default.weight")
     True
-    >>> is_adapter("encoder.layer.0.attention.self.query.base_layer.weight")
+    >>> is_of_adapter("encoder.layer.0.attention.self.query.base_layer.weight")
     False
     """
     return any(mark in name for mark in MARKS) or name.endswith(PROMPT)

@@ -9,10 +9,10 @@ from submillion.budget.allocation import with_ranks
 from submillion.budget.candidate import Plan, PlanReport
 from submillion.budget.count import size
 from submillion.budget.draft import Choice, draft
-from submillion.budget.encoder import Encoder, family_of_model, read_encoder
+from submillion.budget.encoder import Encoder, read_encoder
 from submillion.budget.families import Family
 from submillion.budget.methods import INITIALISATIONS, METHODS, Method, unknown_method
-from submillion.budget.targets import NAMED_SETS, parse_layers, parse_targets
+from submillion.budget.targets import DEFAULT, parse_layers, parse_targets
 from submillion.errors import BudgetError, ConfigError
 
 __all__ = ["DEFAULT_BUDGET", "Plan", "PlanReport", "make_plan", "make_plans"]
@@ -94,7 +94,7 @@ def make_plans(
             Choice(
                 budget=budget,
                 method=method,
-                target_modules=parse_targets(wish, encoder.family) if wish else (),
+                target_modules=_patterns(row, wish, encoder.family),
                 rank=rank,
                 max_rank=row.usual_rank if isinstance(max_rank, str) else max_rank,
                 lora_alpha=_tidy(lora_alpha),
@@ -147,14 +147,12 @@ def make_plan(
         BudgetError: If the plan is beyond the budget, with the whole sum.
     """
     row = METHODS.get(method, METHODS["lora"])  # what is not known is refused with all else that is wrong
-    if target_modules is None and row.adapts == "linear":
-        target_modules = row.targets(family_of_model(model))
     report = make_plans(
         model,
         n_labels,
         budget=budget,
         method=method,
-        target_modules=target_modules,
+        target_modules=_usual_targets(row) if target_modules is None else target_modules,
         rank=rank,
         max_rank=max_rank,
         lora_alpha=lora_alpha,
@@ -190,12 +188,20 @@ def _report(encoder: Encoder, budget: int, plans: Sequence[Plan]) -> PlanReport:
 
 
 def _wishes(method: Method, family: Family) -> list[str | Sequence[str]]:
-    """Return the targets that a method is planned for where none are named: nothing where it adapts no linear layer."""
+    """Return the targets that a method is planned for where none are named: each named set, and the method's own."""
     if method.adapts != "linear":
-        return [""]
-    own = method.targets(family)
-    others: list[str | Sequence[str]] = list(NAMED_SETS)
-    return others if own in family.named_sets().values() or method.has_pairs else [own, *others]
+        return [DEFAULT]
+    sets = family.named_sets()
+    is_other = method.targets is not None and method.targets(family) not in sets.values()
+    return [*([DEFAULT] if is_other else ()), *sets]
+
+
+def _patterns(method: Method, wish: str | Sequence[str], family: Family) -> tuple[str, ...]:
+    """Return the patterns of a wish; none where the method adapts no linear layer."""
+    if method.adapts != "linear":
+        return ()
+    is_own = method.targets is not None and wish in (DEFAULT, (DEFAULT,), [DEFAULT])
+    return method.targets(family) if is_own and method.targets else parse_targets(wish, family)
 
 
 def _open_heads(head: str | None, pooling: str | None) -> list[tuple[str, str]]:
@@ -211,6 +217,10 @@ def _open_heads(head: str | None, pooling: str | None) -> list[tuple[str, str]]:
         for one_head, one_pooling in (("full", "first"), ("output", "first"), ("full", "mean"))
         if head in (None, one_head) and pooling in (None, one_pooling)
     ]
+
+
+def _usual_targets(method: Method) -> str:
+    return DEFAULT if method.targets is not None or method.adapts != "linear" else "qv"
 
 
 def _tidy(alpha: float | None) -> float | None:
@@ -282,12 +292,12 @@ def _check_method(
         f"{name} has no rank: its count is fixed by what it adapts; leave rank={rank!r} out": method.has_rank
         or rank is None,
         f"{name} takes no other rank for single modules: rank={ALLOCATE!r} is for "
-        f"{', '.join(each.name for each in METHODS.values() if each.has_pairs)}": rank != ALLOCATE
-        or method.has_pairs
+        f"{', '.join(each.name for each in METHODS.values() if each.is_low_rank_pair)}": rank != ALLOCATE
+        or method.is_low_rank_pair
         or not method.has_rank,
         f"{name} has no scale: leave lora_alpha={lora_alpha} out": method.has_alpha or lora_alpha is None,
         f"{name} adapts {'no layer' if is_prompt else f'every {method.adapts}'}: leave target_modules={target_modules!r} "
-        "out": method.adapts == "linear" or target_modules is None,
+        "out": method.adapts == "linear" or target_modules in (None, DEFAULT, (DEFAULT,), ()),
         f"{name} puts its tokens before the text's first one, which is what pooling='first' reads: give pooling='mean'": (
             not is_prompt or (pooling != "first" and head != "output")
         ),
@@ -315,8 +325,8 @@ def _check_start(method: Method, start: str | None, is_uneven: bool) -> None:
         raise ConfigError(
             f"init_lora_weights={start!r} is not known: give one of {', '.join(INITIALISATIONS)}, or none"
         )
-    if not method.has_pairs:
-        able = ", ".join(each.name for each in METHODS.values() if each.has_pairs)
+    if not method.is_low_rank_pair:
+        able = ", ".join(each.name for each in METHODS.values() if each.is_low_rank_pair)
         raise ConfigError(
             f"init_lora_weights={start!r} starts LoRA's pairs: give method={able}, or leave it out"
         )

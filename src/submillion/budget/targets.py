@@ -9,6 +9,9 @@ from submillion.errors import ConfigError
 
 NAMED_SETS = ("q", "qv", "qkv", "attention", "all-linear")
 
+DEFAULT = "default"
+"""The named set that is the family's own `default_targets`."""
+
 Layers = str | tuple[int, ...]
 """Blocks that are adapted: "all", or their numbers from 0."""
 
@@ -17,11 +20,11 @@ def parse_targets(wish: str | Sequence[str], family: Family) -> tuple[str, ...]:
     """Return the PEFT suffix patterns of a wish, each once.
 
     Args:
-        wish: A named set, letters of ``q k v o``, or patterns; several as a list or with commas.
+        wish: A named set (`default` among them), letters of ``q k v o``, or patterns; several as a list or with commas.
         family: Row of the family table.
 
     Raises:
-        ConfigError: If nothing is named.
+        ConfigError: If nothing is named, or a part of a projection that the family holds fused.
 
     >>> from submillion.budget.families import FAMILIES
     >>> parse_targets("qv", FAMILIES["bert"])
@@ -30,6 +33,8 @@ def parse_targets(wish: str | Sequence[str], family: Family) -> tuple[str, ...]:
     ('query', 'dense')
     >>> parse_targets(["qvk"], FAMILIES["roberta"])
     ('query', 'value', 'key')
+    >>> parse_targets("default", FAMILIES["distilbert"])
+    ('q_lin', 'out_lin', 'lin1', 'lin2')
     """
     items = [wish] if isinstance(wish, str) else list(wish)
     names = [name.strip() for item in items for name in item.split(",") if name.strip()]
@@ -38,11 +43,16 @@ def parse_targets(wish: str | Sequence[str], family: Family) -> tuple[str, ...]:
             f"target_modules={wish!r} names nothing: give one of {', '.join(NAMED_SETS)}, or name patterns such as "
             "'query,dense'."
         )
-    letters, sets = family.letters(), family.named_sets()
+    letters, sets = family.letters(), family.named_sets() | {DEFAULT: family.default_targets()}
     patterns: dict[str, None] = {}
     for name in names:
         if name in sets:
             patterns |= dict.fromkeys(sets[name])
+        elif family.fused and set(name) <= set("qkvo") and not set(name) <= set(letters):
+            raise ConfigError(
+                f"target_modules={name!r}: the family {family.model_type} holds query, key and value in one layer, "
+                f"{family.fused}: give one of {', '.join(sets)}, or patterns."
+            )
         elif set(name) <= set(letters):
             patterns |= dict.fromkeys(letters[letter] for letter in name)
         else:
@@ -183,7 +193,7 @@ def find_hits(
         ]
         raise ConfigError(
             f"target_modules of {model} ({family.model_type}): {'; '.join(problems)}. Its linear layers end in "
-            f"{', '.join(_suffixes(linear, family))}. Give those, or a named set: {', '.join(NAMED_SETS)}."
+            f"{', '.join(_suffixes(linear, family))}. Give those, or a named set: {', '.join(family.named_sets())}."
         )
     found = {name for names in kept.values() for name in names}
     adapted = {name: shape for name, shape in modules.items() if shape is not None and name in found}

@@ -1,6 +1,7 @@
 """Entry of the command: finds the subcommand, and turns a user's error into one line and status 1."""
 
 import logging
+import os
 import signal
 import sys
 from importlib import import_module
@@ -14,6 +15,7 @@ COMMANDS = {
     "predict": "Label rows, or one text.",
     "evaluate": "Measure a run on labelled rows, with intervals and the baselines beside it.",
     "compare": "Say which of several runs is better, and whether that can be told.",
+    "export": "Write a run for a runtime that needs nothing of this package: merged, ONNX, OpenVINO.",
     "search": "From many plans to the best one, at a low cost.",
     "quickstart": "Do all of it once, on real text, offline.",
 }
@@ -60,6 +62,7 @@ def _interrupt(number: int, frame: Any) -> None:
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command; return or exit with its status: 0 done, 1 a user's error, 2 wrong usage, 130 interrupted."""
+    from submillion.disk import refusal
     from submillion.errors import SubmillionError
 
     signal.signal(signal.SIGTERM, _interrupt)
@@ -75,9 +78,19 @@ def main(arguments: list[str] | None = None) -> Any:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except BrokenPipeError:  # whoever read standard output has what they wanted, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except (click.Abort, KeyboardInterrupt):
         click.echo(
             "interrupted; `submillion train` and `search` go on from the last checkpoint with --resume",
             err=True,
         )
         sys.exit(130)
+    except Exception as error:  # of which only what the disk refuses is a user's to mend
+        reason = refusal(error)
+        if reason is None:
+            raise
+        name = getattr(error, "filename", None) or "standard output or a file"
+        click.echo(f"error: {name} cannot be used: {reason}", err=True)
+        sys.exit(1)

@@ -80,6 +80,22 @@ class NumberOr(click.ParamType[Any]):
         return value if value == self.word else self.number.convert(value, param, ctx)
 
 
+class Weights(click.ParamType[Any]):
+    """`balanced`, or labels with their weights."""
+
+    name = "balanced|label=weight,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Split at commas, and each part at its last sign of equality."""
+        if not isinstance(value, str) or "=" not in value:
+            return value
+        parts = [part.rpartition("=") for part in value.split(",") if part.strip()]
+        try:
+            return {label.strip(): float(weight) for label, _, weight in parts}
+        except ValueError:
+            self.fail(f"{value!r} is neither balanced nor a list such as spam=5,ham=1", param, ctx)
+
+
 NUMBERS_OR_WORDS = {
     "rank": NumberOr(click.INT, ALLOCATE),
     "max_rank": NumberOr(click.INT, USUAL),
@@ -106,6 +122,8 @@ def _click_type(name: str, annotation: Any) -> Any:
     """Return how click reads a field of this annotation."""
     if name == "layers":
         return Layers()
+    if name == "class_weights":
+        return Weights()
     if name in NUMBERS_OR_WORDS:
         return NUMBERS_OR_WORDS[name]
     choices = [a for a in _alternatives(annotation) if a is not type(None)]

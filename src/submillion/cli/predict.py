@@ -12,11 +12,12 @@ from submillion.cli.options import CommaList
     '  submillion predict runs/first --text "Stocks fell on Monday"\n'
     "  submillion predict runs/first --input new.csv --output labels.csv\n"
     "  submillion predict runs/first --input hidden.pkl --output submission.csv --format submission\n"
+    "  cat new.csv | submillion predict runs/first --input - --output - | head\n"
     "  submillion predict runs/few --input new.csv --output labels.csv --using adapter",
 )
 @click.argument("run")
-@click.option("--input", "source", help="Rows to label.")
-@click.option("--output", help="Where labels and probabilities go.")
+@click.option("--input", "source", help="Rows to label: a file, a folder, hub:NAME, or - for standard input.")
+@click.option("--output", help="Where labels and probabilities go: a file, or - for standard output.")
 @click.option("--text", multiple=True, help="A text to label on the terminal; may be repeated.")
 @click.option(
     "--format",
@@ -25,6 +26,7 @@ from submillion.cli.options import CommaList
     help="Default: by the ending of --output.",
 )
 @click.option("--text-columns", type=CommaList(), help="Columns joined by a space into the text.")
+@click.option("--text-pair-column", help="Column of the second text, of rows that are pairs.")
 @click.option("--encoder", help="The base's folder or hub id, where it now lies elsewhere.")
 @click.option(
     "--label-names", type=CommaList(), help="For an adapter that carries none: its labels, in order."
@@ -45,6 +47,7 @@ def command(
     text: tuple[str, ...],
     format_: str | None,
     text_columns: tuple[str, ...] | None,
+    text_pair_column: str | None,
     encoder: str | None,
     label_names: tuple[str, ...] | None,
     using: str,
@@ -58,12 +61,18 @@ def command(
         raise click.UsageError("give either --input and --output, or --text")
     if source and not output:
         raise click.UsageError("--input needs --output")
-    of_input = {"--output": output, "--format": format_, "--text-columns": text_columns}
+    of_input = {
+        "--output": output,
+        "--format": format_,
+        "--text-columns": text_columns,
+        "--text-pair-column": text_pair_column,
+    }
     if text and (unused := [flag for flag, value in of_input.items() if value]):
         raise click.UsageError(f"{', '.join(unused)} needs --input: answers to --text are printed")
     if source and as_json:
         raise click.UsageError("--json needs --text: with --input, write JSON by --format jsonl")
     from submillion.cli import show
+    from submillion.data.pairs import text_columns_of
     from submillion.prediction import load_predictor
 
     def note(sentence: str) -> None:
@@ -79,7 +88,7 @@ def command(
         source,
         str(output),
         format=format_,
-        text_columns=text_columns,
+        text_columns=text_columns_of(text_columns, text_pair_column),
         note=note,
     )
-    click.echo(f"{n_rows:,} rows labelled -> {output}")
+    click.echo(f"{n_rows:,} rows labelled -> {output}", err=output == "-")

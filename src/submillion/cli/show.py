@@ -197,6 +197,8 @@ def _measured(console: Console, figures: dict[str, Any]) -> None:
     if "against" in figures:
         console.print(figures["against"]["verdict"]["sentence"], soft_wrap=True)
     _slices(console, figures["slices"])
+    if corrupt := figures.get("corrupt"):
+        _corrupted(console, corrupt)
     if threshold := figures["selective"]["threshold"]:
         console.print(
             escape(threshold["reason"])
@@ -224,6 +226,23 @@ def _slices(console: Console, slices: dict[str, Any] | None) -> None:
             )
 
 
+def _corrupted(console: Console, corrupt: dict[str, Any]) -> None:
+    """Print accuracy by kind of noise and severity, the adapter above TF-IDF."""
+    n_severities = len(corrupt["kinds"][0]["cells"])
+    table = _table("", "", ">as they are", *(f">{severity}" for severity in range(1, n_severities + 1)))
+    for kind in corrupt["kinds"]:
+        for place, name in enumerate(corrupt["clean"]):
+            shown = [corrupt["clean"][name], *(cell["accuracy"][name] for cell in kind["cells"])]
+            table.add_row(
+                "" if place else kind["name"], name, *(f"{100 * each['value']:.1f}" for each in shown)
+            )
+    _print_table(
+        console,
+        f"\naccuracy on worse texts by severity, %, {corrupt['n']:,} rows each (intervals: report.json)",
+        table,
+    )
+
+
 def _foreseen(console: Console, figures: dict[str, Any]) -> None:
     """Print what can be said without labels."""
     expected, share = figures["estimated_accuracy"], figures["ood_share"]
@@ -248,8 +267,8 @@ def _foreseen(console: Console, figures: dict[str, Any]) -> None:
     worst = expected["if_unlike_are_wrong"]
     if worst is not None and share["at_least"] > 0:
         console.print(
-            f"  if none of those belong to a label of the model: accuracy {100 * worst:.1f} %. Look at them: nothing here "
-            "tells a class that training lacks from a new topic of a known one",
+            f"  if none of those belong to a label of the model: accuracy {100 * worst:.1f} %. Look at them: a few "
+            "rows of a class that training lacks cannot be told from a new topic of a known one",
             soft_wrap=True,
         )
     for part in figures["parts"]:
@@ -356,6 +375,20 @@ def table(record: dict[str, Any], folder: str) -> None:
         "nothing was chosen by these figures: all rows were trained before the test rows were read, once for each."
     )
     console.print(f"study: {escape(folder)}; the runs: {escape(folder)}/rows", soft_wrap=True)
+
+
+def exported(record: dict[str, Any]) -> None:
+    """Print what an export came to."""
+    console = _console()
+    console.print(escape(record["sentence"]), soft_wrap=True)
+    for note in record["notes"]:
+        console.print(f"note: {escape(note)}", soft_wrap=True)
+    zipped = f" and {escape(record['zip'])}" if record["zip"] else ""
+    console.print(
+        f"{record['format']}, {record['precision']} -> {escape(record['output'])}{zipped}; its README holds the lines that "
+        "run it",
+        soft_wrap=True,
+    )
 
 
 def answers(rows: list[dict[str, Any]]) -> None:

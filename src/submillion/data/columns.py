@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from submillion.data.labels import REGRESSION
 from submillion.data.opened import rows_phrase
+from submillion.data.pairs import PairColumns, TextPair
 from submillion.errors import ConfigError, DataError
 
 LabelNeed = Literal["required", "optional", "never"]
@@ -103,7 +105,7 @@ def find_columns(
     label = None
     if labels != "never":
         label = _find_label(columns, text_columns, label_column, labels, problems)
-    texts = _find_texts(columns, text_columns, label or label_column, problems)
+    texts = _find_pair(columns, text_columns, label or label_column, problems)
     if label is not None and label in texts:
         problems.append(f"column {label!r} cannot be both text and label")
     if problems:
@@ -132,6 +134,20 @@ def _find_label(
     return found[0] if len(found) == 1 else None
 
 
+def _find_pair(
+    columns: list[str], text_columns: Sequence[str] | None, label: str | None, problems: list[str]
+) -> tuple[str, ...]:
+    """Return the text columns; of a pair, the second text's column last."""
+    if not isinstance(text_columns, PairColumns):
+        return _find_texts(columns, text_columns, label, problems)
+    *firsts, second = text_columns
+    others = [column for column in columns if column != second]
+    found = _find_texts(others, firsts or None, label, problems)
+    if second not in columns:
+        problems.append(f"there is no text column {second!r}")
+    return PairColumns((*found, second))
+
+
 def _find_texts(
     columns: list[str], text_columns: Sequence[str] | None, label: str | None, problems: list[str]
 ) -> tuple[str, ...]:
@@ -157,8 +173,16 @@ def _find_texts(
     return tuple(titles[:1] + bodies[:1])
 
 
-def clean_texts(values: dict[str, list[Any]], row_numbers: Sequence[int], source: str) -> list[str]:
+def clean_texts(
+    values: dict[str, list[Any]], row_numbers: Sequence[int], source: str, *, are_pairs: bool = False
+) -> list[str]:
     """Join each row's text columns by a space; null and white space alone become the empty text.
+
+    Args:
+        values: The cells of each text column.
+        row_numbers: Zero-based number of each row, for messages.
+        source: How messages call the source.
+        are_pairs: The last column holds the second text of a `TextPair`.
 
     Raises:
         DataError: If a column holds lists, mappings or bytes.
@@ -166,6 +190,11 @@ def clean_texts(values: dict[str, list[Any]], row_numbers: Sequence[int], source
     >>> clean_texts({"title": ["a", " "], "body": ["b", None]}, [0, 1], "x.csv")
     ['a b', '']
     """
+    if are_pairs:
+        *firsts, second = values
+        first_texts = clean_texts({column: values[column] for column in firsts}, row_numbers, source)
+        second_texts = clean_texts({second: values[second]}, row_numbers, source)
+        return [TextPair(*pair) for pair in zip(first_texts, second_texts, strict=True)]
     columns = [_strings(column, cells, row_numbers, source) for column, cells in values.items()]
     if len(columns) == 1:
         return [cell if cell.strip() else "" for cell in columns[0]]
@@ -174,7 +203,7 @@ def clean_texts(values: dict[str, list[Any]], row_numbers: Sequence[int], source
 
 def _strings(column: str, cells: list[Any], row_numbers: Sequence[int], source: str) -> list[str]:
     kinds = {type(cell) for cell in cells}
-    if kinds <= {str}:
+    if kinds <= {str, TextPair}:
         return cells
     if odd := sorted(k.__name__ for k in kinds if not _is_scalar(k)):
         rows = [r for r, cell in zip(row_numbers, cells, strict=True) if not _is_scalar(type(cell))]
@@ -225,8 +254,7 @@ def clean_labels(
         )
     if rows := bad["float"]:
         raise DataError(
-            f"{where} holds numbers that are no integers ({rows_phrase(rows)} {_ROWS_FROM_ONE}): a regression "
-            "task; labels are strings or integers. Bin the numbers, or name another column with --label-column"
+            f"{where} holds numbers that are no integers ({rows_phrase(rows)} {_ROWS_FROM_ONE}): {REGRESSION}"
         )
     if rows := bad["other"]:
         kind = type(cells[list(row_numbers).index(rows[0])]).__name__
@@ -306,7 +334,7 @@ def is_missing(cell: Any) -> bool:
 
 
 def _is_scalar(kind: type) -> bool:
-    return not hasattr(kind, "__len__") or kind is str
+    return not hasattr(kind, "__len__") or issubclass(kind, str)
 
 
 def _key(column: str) -> str:

@@ -5,6 +5,8 @@ import html
 import unicodedata
 from collections.abc import Iterable
 
+from submillion.data.pairs import TextPair
+
 HASH_LETTERS = 16
 """Letters of a text's sha256 that a run keeps to know its train rows again: 64 bits."""
 
@@ -33,8 +35,18 @@ def text_hashes(texts: Iterable[str]) -> list[str]:
 
     >>> text_hashes(["A  b"]) == text_hashes(["a b"])
     True
+    >>> text_hashes([TextPair("a b", "c")]) == text_hashes([TextPair("a", "b c")])
+    False
     """
-    return [_sha256(normalise_text(text)) for text in texts]
+    return [_sha256(_normal_form(text)) for text in texts]
+
+
+def _normal_form(text: str) -> str:
+    """Return what is hashed; of a pair the seam counts: ("a b", "c") is another than ("a", "b c")."""
+    if not isinstance(text, TextPair):
+        return normalise_text(text)
+    both = normalise_text(text.first), normalise_text(text.second)
+    return "\0".join(both) if any(both) else ""
 
 
 def split_sha256(texts: Iterable[str]) -> str:

@@ -6,10 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from submillion.data.opened import rows_phrase
+from submillion.data.opened import plural, rows_phrase
 from submillion.errors import ConfigError, DataError
 
 Label = str | int
+
+REGRESSION = (
+    "a regression task, and only classification is done. Put the numbers into classes (low, medium, high), or name "
+    "another column with --label-column"
+)
+"""What labels are that measure, and what to do."""
+
+_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,3})?")
+
+MOST_NUMBERS = 20
+"""Classes that are numbered, and not named, with few rows each: up to so many are never taken for a measurement."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +68,7 @@ def encode_labels(
 
     Raises:
         DataError: If a label is unknown or may mean two classes, if labels are all numbers but not all
-            integers, or there is a single class.
+            integers or nearly all different, or there is a single class.
         ConfigError: If ``names`` do not fit the labels.
 
     >>> encoded = encode_labels(["10", "9", "10"])
@@ -93,16 +104,31 @@ def _distinct_values(
         label: number for label in distinct if (number := _integer(label)) is not None
     }
     if len(integers) == len(distinct):
+        _refuse_measurements(set(integers.values()), len(labels), source)
         return tuple(sorted(set(integers.values()), key=int)), integers
     if all(_is_number(label) for label in distinct):
         odd = [row for row, label in zip(rows, labels, strict=True) if _is_fraction(label)]
         if odd:
             raise DataError(
-                f"{source}: the labels are numbers, but not all integers ({rows_phrase(odd)}, rows counted from "
-                "1): a regression task. Bin the numbers, or name another column with --label-column"
+                f"{source}: the labels are numbers, but not all integers ({rows_phrase(odd)}, rows counted from 1; "
+                f"{plural(len(distinct), 'different one')}): {REGRESSION}"
             )
     as_strings: dict[Label, Label] = {label: str(label) for label in distinct}
     return tuple(sorted(set(as_strings.values()), key=str)), as_strings
+
+
+def _refuse_measurements(numbers: set[Label], n_rows: int, source: str) -> None:
+    """Refuse integers that are nearly all different: prices, ages, row numbers.
+
+    Raises:
+        DataError: If there are more than `MOST_NUMBERS`, for fewer than two rows each.
+    """
+    if len(numbers) <= MOST_NUMBERS or 2 * len(numbers) <= n_rows:
+        return
+    raise DataError(
+        f"{source}: the labels are {len(numbers):,} different numbers in {n_rows:,} rows, from {min(numbers, key=int)} "
+        f"to {max(numbers, key=int)}: {REGRESSION}; if they are classes, write them as words such as class_7"
+    )
 
 
 def _integer(label: Label) -> int | None:
@@ -117,7 +143,7 @@ def _integer(label: Label) -> int | None:
 
 
 def _is_number(label: Label) -> bool:
-    return isinstance(label, int) or re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", label) is not None
+    return isinstance(label, int) or _NUMBER.fullmatch(label) is not None
 
 
 def _is_fraction(label: Label) -> bool:

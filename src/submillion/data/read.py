@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ from submillion.data.columns import LabelNeed, clean_labels, clean_texts, find_c
 from submillion.data.delimited import open_delimited
 from submillion.data.files import open_json, open_parquet
 from submillion.data.huggingface import open_folder, open_hub
-from submillion.data.opened import Opened, plural, rows_phrase
+from submillion.data.opened import Columns, Opened, plural, rows_phrase
+from submillion.data.pairs import PairColumns
+from submillion.data.standard_input import NAME, STANDARD_INPUT, kept_file
 from submillion.data.values import open_table, open_values
 from submillion.errors import DataError
 
@@ -23,7 +25,7 @@ class RawRows:
     """Rows as read, labels not yet numbered.
 
     Attributes:
-        texts: One text a row.
+        texts: One text a row; all of them a `TextPair` where rows hold two.
         labels: One label a row, as strings or integers; None where there are none or none were asked for.
         label_names: Class names in declared order, where the source declares them; labels are then names.
         row_numbers: Zero-based position of each row among the source's data rows.
@@ -74,9 +76,10 @@ def read_rows(
 
     Args:
         source: A path (CSV, TSV, JSON Lines, Parquet, Orange ``.tab``, a saved Hugging Face data set as
-            ``FOLDER`` or ``FOLDER:SPLIT``, a pickled one), ``hub:NAME[:CONFIG][:SPLIT]``, a DataFrame, a
-            ``datasets.Dataset``, a dict of lists, a list of (text, label) pairs or a list of texts.
-        text_columns: Columns joined by a space into the text; None finds them by their usual names.
+            ``FOLDER`` or ``FOLDER:SPLIT``, a pickled one), ``-`` for standard input, ``hub:NAME[:CONFIG][:SPLIT]``,
+            a DataFrame, a ``datasets.Dataset``, a dict of lists, a list of (text, label) pairs or a list of texts.
+        text_columns: Columns joined by a space into the text; None finds them by their usual names. Of `PairColumns` the
+            last is a second text, and each text read is a `TextPair`.
         label_column: Column of the label; None finds it by its usual names.
         labels: ``required``: every row has one, and rows with an empty text are left out and counted.
             ``optional``: every row is kept, and all have a label or none has. ``never``: every row is kept,
@@ -190,7 +193,12 @@ def _clean(
     need: LabelNeed,
     repairs: _Repairs,
 ) -> RawRows:
-    texts = clean_texts({column: piece[column] for column in texts_from}, numbers, opened.name)
+    texts = clean_texts(
+        {column: piece[column] for column in texts_from},
+        numbers,
+        opened.name,
+        are_pairs=isinstance(texts_from, PairColumns),
+    )
     names = opened.label_names.get(label_from) if label_from else None
     labels = None
     if label_from is not None:
@@ -293,6 +301,8 @@ def open_source(source: Any, labels: LabelNeed = "required") -> Opened:
         name = name.decode()
     if name.startswith("hub:"):
         return open_hub(name)
+    if name == STANDARD_INPUT:
+        return _open_standard_input(labels)
     path = Path(name).expanduser()
     if path.is_dir():
         return open_folder(path, None)
@@ -302,6 +312,27 @@ def open_source(source: Any, labels: LabelNeed = "required") -> Opened:
     if not path.exists():
         raise DataError(f"{name}: no such file or folder (for a data set on the hub write hub:{name})")
     return _open_file(path, labels)
+
+
+def _open_standard_input(labels: LabelNeed) -> Opened:
+    """Open what is piped in, read once into a file of which no message speaks."""
+    path = kept_file()
+
+    def renamed(error: DataError) -> DataError:
+        return DataError(str(error).replace(str(path), NAME))
+
+    try:
+        opened = _open_file(path, labels)
+    except DataError as error:
+        raise renamed(error) from None
+
+    def read(columns: Sequence[str], chunk_rows: int) -> Iterator[Columns]:
+        try:
+            yield from opened.read(columns, chunk_rows)
+        except DataError as error:
+            raise renamed(error) from None
+
+    return replace(opened, name=NAME, read=read)
 
 
 def _open_file(path: Path, labels: LabelNeed) -> Opened:

@@ -11,6 +11,7 @@ from submillion.data.carve import Rows, carve, drawn
 from submillion.data.duplicates import sha256_of_hashes, text_hashes
 from submillion.data.labels import Encoded, encode_labels
 from submillion.data.opened import plural
+from submillion.data.pairs import check_pairs, hold_pairs
 from submillion.data.read import read_rows
 from submillion.errors import ConfigError, DataError
 
@@ -43,6 +44,11 @@ class Splits:
     n_left_out: int
     fingerprints: dict[str, str]
 
+    @property
+    def are_pairs(self) -> bool:
+        """Whether each row holds two texts."""
+        return hold_pairs(self.train.texts, self.train.source)
+
     def summary(self) -> dict[str, Any]:
         """Return each split's rows, rows a class, source and sha256, ready for JSON."""
         splits = {}
@@ -59,6 +65,7 @@ class Splits:
             "splits": splits,
             "label_names": list(self.label_names),
             "label_values": list(self.label_values),
+            "text_pairs": self.are_pairs,
             "test_sha256": self.test_sha256,
             "n_left_out": self.n_left_out,
             "notes": list(self.notes),
@@ -109,7 +116,10 @@ def load_splits(
     _check_numbers(validation_share, calibration_share, min_rows_to_split, max_rows_per_class, seed)
     notes: list[str] = []
     rows, encoded = _read_train(train, text_columns, label_column, label_names, notes)
+    are_pairs = hold_pairs(rows.texts, rows.source)
     given = _read_validation(validation, text_columns, label_column, encoded, notes)
+    if given is not None:
+        check_pairs(given.texts, are_pairs, given.source, "train")
     rows, given, test_sha256, n_left_out = _kept_apart(rows, given, test, (text_columns, label_column), notes)
     if max_rows_per_class is not None:
         rows = _subsampled(rows, max_rows_per_class, seed, notes)
@@ -228,8 +238,9 @@ def _kept_apart(
     """
     test_sha256, n_left_out = None, 0
     if test is not None:
-        texts = read_rows(test, text_columns=columns[0], label_column=columns[1], labels="never").texts
-        hashes = text_hashes(texts)
+        read = read_rows(test, text_columns=columns[0], label_column=columns[1], labels="never")
+        check_pairs(read.texts, hold_pairs(rows.texts), read.source, "train")
+        hashes = text_hashes(read.texts)
         test_sha256 = sha256_of_hashes(hashes)
         rows, given, n_left_out = _decontaminated(rows, given, set(hashes), notes)
     if given is not None:

@@ -7,6 +7,8 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from submillion.data.words import words_of
+
 FEATURES = (
     "words",
     "letters a word",
@@ -19,7 +21,6 @@ FEATURES = (
 )
 """The columns of `surface`; the first two as logarithms, the rest as shares of the letters or words."""
 
-_WORD = re.compile(r"(?u)\b\w\w+\b")  # as scikit-learn's TfidfVectorizer
 _DIGITS, _SIGNS, _BEYOND = re.compile(r"\d"), re.compile(r"[^\w\s]|_"), re.compile(r"[^\x00-\x7f]")
 
 
@@ -38,18 +39,9 @@ def surface(texts: Sequence[str], vocabulary: Collection[str]) -> np.ndarray:
     )
 
 
-def words_of(text: str) -> list[str]:
-    """Return the words of a text in small letters, as the TF-IDF baseline has them.
-
-    >>> words_of("A naive test, of 2 words?")
-    ['naive', 'test', 'of', 'words']
-    """
-    return _WORD.findall(text.lower())
-
-
 def _of_text(text: str, vocabulary: Collection[str]) -> list[float]:
     small = text.lower()
-    words, n_letters = _WORD.findall(small), max(len(text), 1)
+    words, n_letters = words_of(small), max(len(text), 1)
     n_words, n_tokens = max(len(words), 1), len(text.split())
     return [
         math.log1p(n_tokens),

@@ -22,7 +22,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from submillion.data.carve import Rows
-from submillion.data.token_lists import TokenLists
+from submillion.data.pairs import TextPair, hold_pairs
+from submillion.data.token_lists import Seams, TokenLists
 from submillion.data.tokens import encode, make_plain
 from submillion.errors import RunError
 from submillion.run import written_atomically
@@ -103,6 +104,11 @@ def entry_name(tokenizer: Any, texts: Sequence[str]) -> str:
     digest = hashlib.sha256()
     for part in parts:
         digest.update(hashlib.sha256(part.encode()).digest())
+    if hold_pairs(texts):
+        seconds = [text.second for text in texts if isinstance(text, TextPair)]
+        digest.update(b"pairs")
+        digest.update(np.fromiter(map(len, seconds), dtype="<i8", count=len(seconds)).tobytes())
+        texts = [text.first + text.second for text in texts if isinstance(text, TextPair)]
     # With the lengths the joined texts can be divided in one way only.
     digest.update(np.fromiter(map(len, texts), dtype="<i8", count=len(texts)).tobytes())
     digest.update("".join(texts).encode("utf-8", "surrogatepass"))
@@ -115,6 +121,8 @@ def _read(path: Path, n_rows: int) -> TokenLists | None:
         with safe_open(path, framework="np") as file:
             written = (file.metadata() or {}).get("sha256")
             flat, lengths = file.get_tensor("flat"), file.get_tensor("lengths")
+            starts = file.get_tensor("starts") if "starts" in file.keys() else None  # noqa: SIM118
+            special = file.get_tensor("special").tolist() if starts is not None else []
     except (OSError, SafetensorError, ValueError, TypeError, AttributeError):
         return None
     with suppress(OSError):  # on a disk that takes no writing
@@ -125,9 +133,11 @@ def _read(path: Path, n_rows: int) -> TokenLists | None:
         and int(lengths.min(initial=0)) >= 0
         and int(lengths.sum()) == len(flat)
         and int(flat.min(initial=0)) >= 0
-        and written == _sum(flat, lengths)
+        and written == _sum(flat, lengths, starts)
+        and (starts is None or (starts.shape == (n_rows,) and len(special) == 3))
     )
-    return TokenLists(flat, lengths) if is_whole else None
+    seams = None if starts is None else Seams(starts, *special)
+    return TokenLists(flat, lengths, seams) if is_whole else None
 
 
 def _write(path: Path, tokens: TokenLists) -> None:
@@ -136,12 +146,20 @@ def _write(path: Path, tokens: TokenLists) -> None:
     if size > MOST_BYTES:
         return
     arrays = {"flat": tokens.flat, "lengths": tokens.lengths}
+    seams = tokens.seams
+    if seams is not None:
+        arrays["starts"] = seams.starts
+        arrays["special"] = np.array([seams.n_before, seams.n_between, seams.n_after])
     try:
         path.parent.parent.mkdir(parents=True, exist_ok=True)
         path.parent.mkdir(mode=0o700, exist_ok=True)
         path.parent.chmod(0o700)
         with written_atomically(path) as temporary:
-            save_file(arrays, temporary, metadata={"sha256": _sum(tokens.flat, tokens.lengths)})
+            save_file(
+                arrays,
+                temporary,
+                metadata={"sha256": _sum(tokens.flat, tokens.lengths, arrays.get("starts"))},
+            )
         _remove_oldest(path.parent)
     except (OSError, RunError, SafetensorError):
         return
@@ -160,7 +178,8 @@ def _remove_oldest(folder: Path) -> None:
         excess -= status.st_size
 
 
-def _sum(flat: np.ndarray, lengths: np.ndarray) -> str:
+def _sum(flat: np.ndarray, lengths: np.ndarray, starts: np.ndarray | None) -> str:
     digest = hashlib.sha256(lengths.tobytes())
     digest.update(flat.tobytes())
+    digest.update(b"" if starts is None else starts.tobytes())
     return digest.hexdigest()

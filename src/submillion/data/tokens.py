@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from submillion.data.token_lists import TokenLists
+from submillion.data.pairs import hold_pairs
+from submillion.data.token_lists import Seams, TokenLists
+from submillion.data.windows import Windows, windows_of
 
 PIECE_ROWS = 4096
 """Texts that are tokenised at a time; the tokenizer's own results take many times the memory of the numbers."""
@@ -21,12 +23,13 @@ class TokenRows:
     """Tokenised texts.
 
     Attributes:
-        input_ids: Token numbers of each row, special tokens included, at most ``max_length`` of them.
-        max_length: Where texts were cut.
+        input_ids: Token numbers of each row, special tokens included, at most ``max_length`` of them; or the windows of
+            each text.
+        max_length: Where texts were cut, or windows end.
         n_cut: Rows that were longer.
     """
 
-    input_ids: TokenLists
+    input_ids: TokenLists | Windows
     max_length: int
     n_cut: int
 
@@ -48,18 +51,22 @@ def choose_max_length(lengths: Sequence[int] | np.ndarray, limit: int, share: fl
     return min(limit, int(ordered[max(0, math.ceil(share * len(ordered)) - 1)]))
 
 
-def tokenize(tokenizer: Any, texts: Sequence[str], max_length: int) -> TokenRows:
-    """Tokenise ``texts`` and cut them at ``max_length`` tokens, the closing special token kept."""
-    return cut(encode(tokenizer, texts), max_length)
+def tokenize(tokenizer: Any, texts: Sequence[str], max_length: int, stride: int | None = None) -> TokenRows:
+    """Tokenise ``texts`` and cut them at ``max_length`` tokens, the closing special token kept.
+
+    With ``stride`` they become windows of so many tokens that share ``stride``.
+    """
+    return cut(encode(tokenizer, texts), max_length, stride)
 
 
-def cut(rows: TokenLists, max_length: int) -> TokenRows:
-    """Cut rows that hold all their tokens.
+def cut(rows: TokenLists, max_length: int, stride: int | None = None) -> TokenRows:
+    """Cut rows that hold all their tokens; with ``stride`` into overlapping windows, so that nothing is lost.
 
     >>> cut(TokenLists.of([[101, 7, 8, 9, 102], [101, 7, 102]]), 4)
     TokenRows(input_ids=[[101, 7, 8, 102], [101, 7, 102]], max_length=4, n_cut=1)
     """
-    return TokenRows(rows.cut(max_length), max_length, int((rows.lengths > max_length).sum()))
+    kept = rows.cut(max_length) if stride is None else windows_of(rows, max_length, stride)
+    return TokenRows(kept, max_length, int((rows.lengths > max_length).sum()))
 
 
 def encode(tokenizer: Any, texts: Sequence[str]) -> TokenLists:
@@ -68,6 +75,8 @@ def encode(tokenizer: Any, texts: Sequence[str]) -> TokenLists:
     In parallel, where TOKENIZERS_PARALLELISM does not forbid it, and in pieces that bound memory.
     """
     make_plain(tokenizer)
+    if hold_pairs(texts):
+        return TokenLists.joined(_encode_pairs(tokenizer, piece) for piece in _pieces(texts))
     backend = tokenizer.backend_tokenizer
     few = list(texts[:8])
     # A tokenizer may do more in Python than its backend alone: then all texts take the slower way.
@@ -78,6 +87,32 @@ def encode(tokenizer: Any, texts: Sequence[str]) -> TokenLists:
         )
         for piece in _pieces(texts)
     )
+
+
+def _encode_pairs(tokenizer: Any, pairs: Sequence[Any]) -> TokenLists:
+    """Return all tokens of each pair, and where its second text stands."""
+    batch = tokenizer(
+        [pair.first for pair in pairs],
+        [pair.second for pair in pairs],
+        truncation=False,
+        padding=False,
+        verbose=False,
+    )
+    rows = TokenLists.of(batch["input_ids"])
+    text_of = [batch.sequence_ids(row) for row in range(len(pairs))]  # 0, 1, or None for a special token
+    n_second = np.array([tokens.count(1) for tokens in text_of], dtype=np.int64)
+    # Empty texts show no places of special tokens; these are the same in every row.
+    n_before, n_between, n_after = _special_tokens(tokenizer)
+    return TokenLists(
+        rows.flat, rows.lengths, Seams(rows.lengths - n_after - n_second, n_before, n_between, n_after)
+    )
+
+
+def _special_tokens(tokenizer: Any) -> tuple[int, int, int]:
+    """Return how many special tokens stand before, between and after two texts."""
+    text_of = tokenizer(["a"], ["a"], verbose=False).sequence_ids(0)
+    before, after = text_of.index(0), text_of[::-1].index(1)
+    return before, text_of.count(None) - before - after, after
 
 
 def make_plain(tokenizer: Any) -> None:

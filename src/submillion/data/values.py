@@ -6,11 +6,12 @@ from typing import Any
 from submillion.data.columns import LabelNeed, is_missing
 from submillion.data.files import in_columns
 from submillion.data.opened import Columns, Opened
+from submillion.data.pairs import as_pair
 from submillion.errors import DataError
 
 _FORMS = (
-    "a path, a pandas DataFrame, a datasets.Dataset, a dict of lists, a list of (text, label) pairs, "
-    "or a list of texts"
+    "a path, a pandas DataFrame, a datasets.Dataset, a dict of lists, a list of (text, label) pairs "
+    "(of two texts: ((text, text), label)), or a list of texts"
 )
 
 
@@ -90,7 +91,7 @@ def _open_list(source: Sequence[Any], labels: LabelNeed) -> Opened:
     for row, item in enumerate(source, start=1):
         if isinstance(item, str) or not isinstance(item, Sequence) or len(item) != 2:
             raise DataError(f"list: row {row} is {_short(item)}; give (text, label) pairs, or texts alone")
-    columns = {"text": [text for text, _ in source], "label": [label for _, label in source]}
+    columns = {"text": [as_pair(text) for text, _ in source], "label": [label for _, label in source]}
     return _open_columns(columns, "list", text_hint=("text",), label_hint="label")
 
 

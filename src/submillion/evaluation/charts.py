@@ -54,3 +54,27 @@ def plot_coverage(curve: Mapping[str, Sequence[float]], kept: tuple[float, float
     axes.set_xlabel("rows answered (%)")
     axes.set_ylabel("accuracy on them (%)")
     return svg_of(axes, "coverage")
+
+
+def plot_corruption(
+    name: str, curves: Mapping[str, Sequence[Mapping[str, float]]], ends: tuple[float, float]
+) -> str:
+    """Draw accuracy against severity, each classifier with its intervals; severity 0 are the rows as they are.
+
+    Args:
+        name: Of the kind of noise.
+        curves: Classifier -> its figure at each severity from 0 on, first the adapter's.
+        ends: Lowest and highest accuracy of all kinds, shares: the charts share their scale.
+    """
+    axes = empty_axes(2.6)
+    for place, figures in enumerate(curves.values()):
+        severity = range(len(figures))
+        low, high = ([100 * each[end] for each in figures] for end in ("low", "high"))
+        axes.fill_between(severity, low, high, color=SERIES[place], alpha=0.15, linewidth=0)
+        values = [100 * each["value"] for each in figures]
+        axes.plot(severity, values, "o-", color=SERIES[place], linewidth=1.7, markersize=4)
+    pad = max(0.03 * (ends[1] - ends[0]), 0.01)
+    axes.set_ylim(100 * (ends[0] - pad), 100 * (ends[1] + pad))
+    axes.set_xlabel("severity")
+    axes.set_ylabel("accuracy (%)")
+    return svg_of(axes, f"corrupt {name}")

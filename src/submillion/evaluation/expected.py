@@ -23,6 +23,10 @@ CONTRADICTION = 0.12
 LEAST_UNLIKE = 0.05
 """So large a share of unlike rows, whatever they are, is enough to give no estimate where the two contradict each other."""
 
+NEAREST_NOVEL = 0.45
+"""Below so much affinity of the unlike rows to the labels they may be of a class that training lacks: in development rows of a new
+topic had 0.52 or more, those of a missing class 0.42 or less wherever half the rows or more were of it."""
+
 LEVEL, Z = 0.9, 1.645
 """Nominal coverage, and the standard errors to either side that it takes."""
 
@@ -55,13 +59,15 @@ class Expected:
         refused: Why not; else None.
         parts: The same for the familiar and for the unlike rows.
         if_unlike_are_wrong: The accuracy where no unlike row belongs to a label of the model; None where nothing is known.
-            No method here tells a class that training lacks from a new topic of a known one.
+            What a few rows of a class that training lacks do to it, no method here sees.
+        affinity: Of the unlike rows to the labels, see `affinity_to_labels`; None where it is not known.
     """
 
     accuracy: Interval | None
     refused: str | None
     parts: tuple[Part, ...]
     if_unlike_are_wrong: float | None = None
+    affinity: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return ``estimated_accuracy`` and ``parts`` as they stand in ``report.json``."""
@@ -73,6 +79,7 @@ class Expected:
                 "method": "average thresholded confidence",
                 "refused": self.refused,
                 "if_unlike_are_wrong": self.if_unlike_are_wrong,
+                "affinity": self.affinity,
             },
             "parts": [
                 {
@@ -86,7 +93,12 @@ class Expected:
 
 
 def expect(
-    known: np.ndarray, right: np.ndarray, new: np.ndarray, unlike: Unlike | None, seed: int
+    known: np.ndarray,
+    right: np.ndarray,
+    new: np.ndarray,
+    unlike: Unlike | None,
+    seed: int,
+    affinity: float | None = None,
 ) -> Expected:
     """Return the accuracy to expect on new rows.
 
@@ -96,6 +108,7 @@ def expect(
         new: Confidence on the new rows, `[n]`.
         unlike: How far these are unlike the known ones; None: not known.
         seed: Seed of the resampling.
+        affinity: Of the unlike rows to the labels; None: not known, and nothing is refused for it.
     """
     if min(len(known), len(new)) < MIN_ROWS:
         reason = f"{len(known):,} labelled rows were held back and {len(new):,} are new: at least {MIN_ROWS} of each are needed"
@@ -117,10 +130,10 @@ def expect(
     )
     familiar = found["familiar"].value if found["familiar"] else 0.0
     worst = (1 - unlike.share.value) * familiar
-    refused = _contradiction(found["unlike"], new, unlike)
+    refused = _contradiction(found["unlike"], new, unlike) or _novelty(unlike, affinity)
     if refused is not None:
-        return Expected(None, refused, (parts[0], Part("unlike", unlike.share.value, None)), worst)
-    return Expected(found["all"], None, parts, worst)
+        return Expected(None, refused, (parts[0], Part("unlike", unlike.share.value, None)), worst, affinity)
+    return Expected(found["all"], None, parts, worst, affinity)
 
 
 def above_threshold(known: np.ndarray, right: np.ndarray, new: np.ndarray, weights: np.ndarray) -> float:
@@ -162,4 +175,14 @@ def _contradiction(estimate: Interval | None, new: np.ndarray, unlike: Unlike) -
         f"{100 * unlike.share.value:.0f} % of the rows are unlike training, and what the model says of them contradicts itself: "
         f"mean confidence {100 * confidence:.0f} %, as many as {100 * (1 - estimate.value):.0f} % below the confidence of right "
         "rows. They may belong to no label of the model: label a few of them"
+    )
+
+
+def _novelty(unlike: Unlike, affinity: float | None) -> str | None:
+    """Return why rows so far from every label support no estimate; None where they do."""
+    if affinity is None or affinity >= NEAREST_NOVEL or unlike.at_least < LEAST_UNLIKE:
+        return None
+    return (
+        f"{100 * unlike.share.value:.0f} % of the rows are unlike training and far from every label of it (affinity "
+        f"{affinity:.2f}, below {NEAREST_NOVEL}): they may be of a class that training lacks. Label a few of them"
     )

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from submillion.data.surface import FEATURES, words_of
+from submillion.data.surface import FEATURES
+from submillion.data.words import words_of
 
 MIN_ROWS = 20
 """Fewer unlike rows are not divided; a smaller group is not described."""
@@ -127,7 +128,7 @@ def _telling_words(
     >>> _telling_words(["the moon", "the moon", "the sea"], {"the": 0.9, "sea": 0.3})
     (('moon',), ('moon',))
     """
-    held = Counter(word for text in texts for word in set(words_of(text)))
+    held = Counter(word for text in texts for word in set(words_of(text.lower())))
     least = max(2, len(texts) // 50)
     floor = 0.5 * min(word_shares.values(), default=1e-4)
     weight = {

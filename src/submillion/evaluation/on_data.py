@@ -1,8 +1,10 @@
 """Evaluate a run on rows, labelled or not: the only way to the labels of a test split."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +14,27 @@ from pyarrow import csv
 
 from submillion.baselines import Baselines, load_baselines
 from submillion.data import RawRows, encode_labels, read_rows
+from submillion.data.columns import LabelNeed
 from submillion.data.duplicates import HASH_LETTERS, sha256_of_hashes, text_hashes
+from submillion.data.pairs import as_pair, check_pairs, text_columns_of
 from submillion.data.read import columns_present, read_columns
+from submillion.data.words import count_words
+from submillion.disk import check_writable
 from submillion.errors import ConfigError, DataError
+from submillion.evaluation.corrupt import evaluate_corrupted
 from submillion.evaluation.labelled import evaluate_labelled
 from submillion.evaluation.plots import plot_confusion
 from submillion.evaluation.report import write_report
 from submillion.evaluation.unlabelled import confidence_of, foresee
 from submillion.prediction import load_adapter
+from submillion.prediction.answering import Adapter
 from submillion.reference import Look
-from submillion.run import RunFolder, read_json, write_json, written_atomically
+from submillion.run import RunFolder, read_json, write_json, written_atomically, written_together
 from submillion.scoring import Scores, write_scores
 from submillion.statistics import compare
 from submillion.temperature import temperature_of
+
+NOTE_WAIT_S = 30
 
 NO_LABEL = -1
 """In `predictions.parquet`, of rows without labels."""
@@ -43,6 +53,8 @@ def evaluate_run(
     slices: Sequence[str] = (),
     wanted_accuracy: float | None = None,
     has_texts: bool = True,
+    corrupt: bool = False,
+    say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Score rows with a run; keep and return the report.
 
@@ -62,6 +74,8 @@ def evaluate_run(
         slices: Further columns: accuracy is given by each value of them.
         wanted_accuracy: Ask from which confidence on so large a share of labelled rows is right; between 0 and 1 exclusive.
         has_texts: Whether `report.html` shows texts.
+        corrupt: Measure also how accuracy falls as the texts get worse; see `submillion.evaluation.corrupt`.
+        say: Told what that will cost, before it starts.
 
     Raises:
         RunError: If a folder is no finished run.
@@ -70,9 +84,10 @@ def evaluate_run(
     """
     folder = RunFolder(run)
     record = folder.read_finished()
+    check_writable(Path(output or folder.evaluation), "name another folder by --output")
     rows = _read_as_trained(data, record, text_columns, label_column, unlabelled)
     if rows.labels is None:
-        _check_unlabelled(rows, against, slices, wanted_accuracy)
+        _check_unlabelled(rows, against, slices, wanted_accuracy, corrupt)
         return _evaluate_unlabelled(folder, record, rows, output, encoder, has_texts, unlabelled)
     labels = _encoded(rows, record)
     other = None
@@ -81,10 +96,12 @@ def evaluate_run(
     columns = _columns(data, slices, rows)
     hashes = text_hashes(rows.texts)
     report: dict[str, Any] = {"run": str(run), "data": rows.source}
+    purpose = "evaluate" if against is None else f"evaluate against {against}"
     report |= _note_read(
-        folder, record, rows, hashes, "evaluate" if against is None else f"evaluate against {against}"
+        folder, record, rows, hashes, f"{purpose}, with corrupted texts" if corrupt else purpose
     )
-    scores, look, baselines = _scored(folder, rows, encoder)
+    adapter = load_adapter(folder.path, encoder=encoder)
+    scores, look, baselines = _scored(folder, rows, adapter)
     names = record["data"]["label_names"]
     labelled = evaluate_labelled(
         labels,
@@ -94,7 +111,7 @@ def evaluate_run(
         margin=record["recipe"]["evaluation"]["margin"] / 100,
         seed=record["recipe"]["seed"],
         temperature=temperature_of(record, "adapter"),
-        word_counts=np.array([len(text.split()) for text in rows.texts]),
+        word_counts=np.array([count_words(text) for text in rows.texts]),
         columns=columns,
         wanted_accuracy=wanted_accuracy,
     )
@@ -104,14 +121,19 @@ def evaluate_run(
         *labelled.notes,
         *rows.notes,
         *_warn_of_rows_seen(folder, report["split"], hashes),
+        *_warn_of_weights(record),
         *_who_answers(record),
     ]
+    if corrupt:
+        predict = partial(_predictions, adapter, baselines)
+        report["corrupt"] = evaluate_corrupted(rows.texts, labels, predict, record["recipe"]["seed"], say)
     if other is not None:
         report["against"] = other.compared(scores, labels, report, record, encoder)
     destination = _destination(folder, rows, report["ordered_sha256"]) if output is None else Path(output)
-    plot_confusion(report["confusion"]["matrix"], names, destination / "confusion.png")
-    _keep_rows(destination, rows, labels, scores, look, unlike, record)
-    return _kept(destination, report, rows, has_texts)
+    with _kept(destination, report, rows, has_texts) as place:
+        plot_confusion(report["confusion"]["matrix"], names, place / "confusion.png")
+        _keep_rows(place, rows, labels, scores, look, unlike, record)
+    return report | {"output": str(destination)}
 
 
 def _evaluate_unlabelled(
@@ -124,7 +146,7 @@ def _evaluate_unlabelled(
     unlabelled: bool,
 ) -> dict[str, Any]:
     """Report on rows without labels."""
-    scores, look, baselines = _scored(folder, rows, encoder)
+    scores, look, baselines = _scored(folder, rows, load_adapter(folder.path, encoder=encoder))
     foreseen, unlike = foresee(folder, record, rows.texts, scores, look, baselines)
     hashes = text_hashes(rows.texts)
     ordered = hashlib.sha256("\n".join(hashes).encode()).hexdigest()
@@ -138,12 +160,14 @@ def _evaluate_unlabelled(
             *_warn_of_no_labels(rows, unlabelled),
             *rows.notes,
             *_warn_of_rows_seen(folder, None, hashes),
+            *_warn_of_weights(record),
             *_who_answers(record),
         ],
     }
     destination = _destination(folder, rows, ordered) if output is None else Path(output)
-    _keep_rows(destination, rows, np.full(len(rows.texts), NO_LABEL), scores, look, unlike, record)
-    return _kept(destination, report, rows, has_texts)
+    with _kept(destination, report, rows, has_texts) as place:
+        _keep_rows(place, rows, np.full(len(rows.texts), NO_LABEL), scores, look, unlike, record)
+    return report | {"output": str(destination)}
 
 
 def _warn_of_no_labels(rows: RawRows, unlabelled: bool) -> list[str]:
@@ -181,13 +205,18 @@ def _keep_rows(
         csv.write_csv(table, temporary)
 
 
-def _kept(destination: Path, report: dict[str, Any], rows: RawRows, has_texts: bool) -> dict[str, Any]:
-    """Write the report, and return it with where it lies; what reads an evaluation looks for `report.json`, the last."""
-    _number_rows(report, rows.row_numbers)
-    texts = dict(zip(rows.row_numbers, rows.texts, strict=True)) if has_texts else None
-    write_report(destination / "report.html", report, texts)
-    write_json(destination / "report.json", report)
-    return report | {"output": str(destination)}
+@contextmanager
+def _kept(destination: Path, report: dict[str, Any], rows: RawRows, has_texts: bool) -> Iterator[Path]:
+    """Yield where to write beside the report, which comes last: what reads an evaluation looks for `report.json`.
+
+    What stood in ``destination`` stands until all of it is written.
+    """
+    with written_together(destination, "report.json") as place:
+        yield place
+        _number_rows(report, rows.row_numbers)
+        texts = dict(zip(rows.row_numbers, rows.texts, strict=True)) if has_texts else None
+        write_report(place / "report.html", report, texts)
+        write_json(place / "report.json", report)
 
 
 def _number_rows(report: dict[str, Any], row_numbers: Sequence[int]) -> None:
@@ -200,17 +229,27 @@ def _number_rows(report: dict[str, Any], row_numbers: Sequence[int]) -> None:
         group["examples"] = [row_numbers[row] for row in group["examples"]]
 
 
-def _scored(folder: RunFolder, rows: RawRows, encoder: str | None) -> tuple[Scores, Look, Baselines]:
+def _predictions(adapter: Adapter, baselines: Baselines, texts: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the labels that the adapter, and the baseline that needs no encoder, give to texts."""
+    of_tfidf = baselines["tfidf_svm"].scores(texts, {}).argmax(axis=1)
+    return {"adapter": adapter.scores(texts).predictions, "tfidf_svm": of_tfidf}
+
+
+def _scored(folder: RunFolder, rows: RawRows, adapter: Adapter) -> tuple[Scores, Look, Baselines]:
     """Return the adapter's scores, how the rows look, and the baselines."""
-    scores, embeddings = load_adapter(folder.path, encoder=encoder).scores_and_embeddings(rows.texts)
+    scores, embeddings = adapter.scores_and_embeddings(rows.texts)
     baselines = load_baselines(folder.baselines)
     return scores, Look.of(rows.texts, embeddings, baselines, are_train=False), baselines
 
 
 def _check_unlabelled(
-    rows: RawRows, against: str | Path | None, slices: Sequence[str], wanted_accuracy: float | None
+    rows: RawRows,
+    against: str | Path | None,
+    slices: Sequence[str],
+    wanted_accuracy: float | None,
+    corrupt: bool,
 ) -> None:
-    asked = {"against": against, "slices": slices, "wanted_accuracy": wanted_accuracy}
+    asked = {"against": against, "slices": slices, "wanted_accuracy": wanted_accuracy, "corrupt": corrupt}
     if named := [name for name, value in asked.items() if value]:
         raise ConfigError(
             f"{', '.join(named)} needs labels, and {rows.source} is read without: name their column by --label-column, or "
@@ -281,16 +320,23 @@ def _read_as_trained(
 
     Where there are labels, rows with an empty text are left out.
     """
-    trained = record["recipe"]["data"]
-    texts, label = columns_present(data, trained["text_columns"], trained["label_column"])
+    trained, are_pairs = record["recipe"]["data"], record["data"].get("text_pairs", False)
+    if are_pairs and isinstance(data, list):
+        data = [as_pair(text) for text in data]
+    named = text_columns_of(trained["text_columns"], trained.get("text_pair_column"))
+    texts, label = columns_present(data, named, trained["label_column"])
     columns: dict[str, Any] = {"text_columns": text_columns or texts}
-    if unlabelled:
-        return read_rows(data, **columns, labels="never")
-    columns["label_column"] = label_column or label
-    if label_column is not None:
-        return read_rows(data, **columns, labels="required")
-    rows = read_rows(data, **columns, labels="optional")
-    return rows if rows.labels is None else read_rows(data, **columns, labels="required")
+    need: LabelNeed = "never" if unlabelled else "optional"
+    if not unlabelled:
+        columns["label_column"] = label_column or label
+        need = "optional" if label_column is None else "required"
+    rows = read_rows(data, **columns, labels=need)
+    check_pairs(rows.texts, are_pairs, rows.source, "the run")
+    return (
+        read_rows(data, **columns, labels="required")
+        if need == "optional" and rows.labels is not None
+        else rows
+    )
 
 
 def _encoded(rows: RawRows, record: dict[str, Any]) -> np.ndarray:
@@ -303,6 +349,18 @@ def _encoded(rows: RawRows, record: dict[str, Any]) -> np.ndarray:
         source=rows.source,
         row_numbers=rows.row_numbers,
     ).codes
+
+
+def _warn_of_weights(record: dict[str, Any]) -> list[str]:
+    """Say that probabilities are not those of the train rows' shares, where labels were weighted."""
+    training = record["recipe"]["training"]
+    names = [name for name in ("class_weights", "balanced_sampling") if training.get(name)]
+    if not names:
+        return []
+    return [
+        f"trained with {names[0]}: probabilities, and what is foretold by them, lean towards rare labels; a temperature does "
+        "not undo that"
+    ]
 
 
 def _who_answers(record: dict[str, Any]) -> list[str]:
@@ -355,7 +413,11 @@ def _note_read(
             "purpose": purpose,
             "n": len(rows.texts),
         }
-        record = folder.update(test_reads=[*folder.read()["test_reads"], read])
+        check_writable(
+            folder.path, "the read of its test rows must be noted there, so copy the run to where it can"
+        )
+        with folder.held(wait_s=NOTE_WAIT_S):  # another evaluation may note its own
+            record = folder.update(test_reads=[*folder.read()["test_reads"], read])
     labelled = zip(hashes, rows.labels or [], strict=True)
     ordered = hashlib.sha256("\n".join(f"{text} {label}" for text, label in labelled).encode()).hexdigest()
     return {

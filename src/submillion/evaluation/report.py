@@ -213,6 +213,24 @@ class _Evaluation:
         return Markup(charts.plot_coverage(selective["curve"], kept))
 
     @property
+    def corruptions(self) -> list[tuple[Mapping[str, Any], Markup]]:
+        """Each kind of noise with its chart."""
+        corrupt = self.report["corrupt"]
+        curves = {
+            kind["name"]: {
+                name: [clean, *(cell["accuracy"][name] for cell in kind["cells"])]
+                for name, clean in corrupt["clean"].items()
+            }
+            for kind in corrupt["kinds"]
+        }
+        figures = [each for of_kind in curves.values() for curve in of_kind.values() for each in curve]
+        ends = min(each["low"] for each in figures), max(each["high"] for each in figures)
+        return [
+            (kind, Markup(charts.plot_corruption(kind["name"], curves[kind["name"]], ends)))
+            for kind in corrupt["kinds"]
+        ]
+
+    @property
     def shares(self) -> list[Mapping[str, Any]]:
         """How often each label is predicted; of many labels those whose share changed most."""
         shares = list(self.report["predicted_shares"])

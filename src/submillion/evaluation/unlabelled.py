@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import softmax
 
 from submillion.baselines import Baselines
+from submillion.evaluation.affinity import Labelled, affinity_to_labels
 from submillion.evaluation.expected import expect
 from submillion.evaluation.groups import Group, find_groups
 from submillion.evaluation.unlike import MIN_ROWS, Unlike, columns_of, find_unlike
@@ -66,6 +67,21 @@ class Known:
         """What tells rows from new ones, of all remembered, `[n, width + 8]`."""
         return _joined([columns_of(look) for look in self.looks.values()])
 
+    def affinity(self, predictions: np.ndarray, look: Look, unlike: Unlike) -> float | None:
+        """Return how near the unlike ones of new rows lie to the labels; None where nothing is known of either.
+
+        Args:
+            predictions: The adapter's labels of the new rows, `[n]` int64.
+            look: How these look.
+            unlike: How far each is unlike the known ones.
+        """
+        looks = [each.frozen for split, each in self.looks.items() if split != "train"]
+        if not looks or len(looks) != len(self.scored) or not unlike.scores.sum():
+            return None
+        known = Labelled(_joined(looks), _joined([part.scores.predictions for part in self.scored]))
+        labels = _joined([part.labels for part in self.scored])
+        return affinity_to_labels(known, labels, Labelled(look.frozen, predictions), unlike.scores)
+
 
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(parts) if parts else np.empty(0)
@@ -93,7 +109,8 @@ def foresee(
     confidence = confidence_of(scores.logits, record)
     unlike, why_not = _unlike(known, look, seed)
     names = record["data"]["label_names"]
-    said = expect(known.confidence(record), known.right, confidence, unlike, seed).to_json()
+    affinity = None if unlike is None else known.affinity(scores.predictions, look, unlike)
+    said = expect(known.confidence(record), known.right, confidence, unlike, seed, affinity).to_json()
     said |= {
         "ood_share": None
         if unlike is None

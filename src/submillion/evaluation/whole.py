@@ -9,7 +9,7 @@ from submillion.evaluation.validation import report_validation
 from submillion.recipe import Recipe
 from submillion.run import RunFolder, read_json
 from submillion.training.prepare import Sources
-from submillion.training.train import train_run
+from submillion.training.train import check_output, train_run
 
 
 def train_whole(
@@ -23,16 +23,20 @@ def train_whole(
         SubmillionError: Whatever a user can mend.
     """
     folder = RunFolder(output)
-    train_run(recipe, sources, output, resume=resume, console=console)
-    with folder.failure_noted():
-        report_validation(folder)
-    return folder.finish(recipe.training.keep_checkpoints)
+    check_output(folder, resume)  # before anything is made
+    with folder.held():
+        train_run(recipe, sources, output, resume=resume, console=console)
+        with folder.failure_noted():
+            report_validation(folder)
+        return folder.finish(recipe.training.keep_checkpoints)
 
 
 def train_once(recipe: Recipe, sources: Sources, folder: RunFolder, console: Console) -> dict[str, Any]:
     """Return the `run.json` of a finished run: of the one that stands, else of one trained or gone on with now."""
     if not folder.exists or folder.read()["status"] != "finished":
         return train_whole(recipe, sources, str(folder.path), resume=True, console=console)
+    if not recipe.training.keep_checkpoints:
+        folder.remove_checkpoints()  # a kill may have come before it
     return folder.read_finished()
 
 

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from peft.tuners.ln_tuning.layer import LNTuningLayer
 from peft.tuners.lora import LoraLayer
-from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from submillion.budget.families import FAMILIES
@@ -41,12 +41,8 @@ def install(bare_encoder: Any, pieces: frozenset[str], numerics: str, *, first_t
     is_packed = numerics == "fast" and "packed" in pieces and can_pack() and bare_encoder.device.type == "cpu"
     form = "int8" if numerics == "int8" else "packed" if is_packed else "plain"
     for index, block in enumerate(blocks):
-        layers = block_layers(block)
-        others = [module for module in block.modules() if isinstance(module, BaseTunerLayer)]
-        if not all(is_served(layer) for layer in layers) or len(others) > sum(
-            isinstance(layer, BaseTunerLayer) for layer in layers
-        ):
-            continue  # an adapter of another kind, such as IA3 or one on a layer norm: the stock block runs it
+        if not all(is_served(layer) for layer in block_layers(block)) or _has_adapted_norms(block):
+            continue  # an adapter of another kind, such as IA3: the stock block runs it
         is_last = index == len(blocks) - 1
         blocks[index] = FastBlock(
             block,
@@ -58,6 +54,10 @@ def install(bare_encoder: Any, pieces: frozenset[str], numerics: str, *, first_t
             output_dtype=torch.float32 if is_last and numerics != "exact" else None,
         )
     return True
+
+
+def _has_adapted_norms(block: nn.Module) -> bool:
+    return any(isinstance(module, LNTuningLayer) for module in block.modules())
 
 
 def _dropouts(blocks: nn.Module) -> set[float]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from submillion.budget.count import size
 from submillion.budget.families import SAVED_BY_PEFT, family_of
-from submillion.budget.methods import METHODS, Shape, is_adapter
+from submillion.budget.methods import METHODS, Shape, is_of_adapter
 from submillion.budget.plan import Plan
 from submillion.errors import BudgetError
 
@@ -42,7 +42,7 @@ def peft_config(plan: Plan) -> Any:
 
 def _targets(plan: Plan) -> dict[str, Any]:
     """Return what says which modules are adapted: by pattern where PEFT knows how to leave some out, else each by name."""
-    if not METHODS[plan.method].has_pairs:
+    if not METHODS[plan.method].is_low_rank_pair:
         return {"target_modules": sorted({name for names in plan.matched_modules.values() for name in names})}
     chosen: dict[str, Any] = {}
     if not isinstance(plan.layers, str):
@@ -178,7 +178,7 @@ def assert_planned(model: "nn.Module", plan: Plan, when: str) -> None:
 
 def _changes_logits(name: str) -> bool:
     """Whether a parameter is an adapter's, but for the number of a layer's triplets, which AdaLoRA keeps as one."""
-    return is_adapter(name) and ".ranknum." not in name
+    return is_of_adapter(name) and ".ranknum." not in name
 
 
 def _named_parameters(model: "nn.Module") -> Iterable[tuple[str, "nn.Parameter"]]:

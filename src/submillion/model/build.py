@@ -11,7 +11,8 @@ from torch import nn
 from transformers.loss.loss_utils import ForSequenceClassificationLoss
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from submillion.budget.methods import is_adapter
+from submillion.budget.families import family_of
+from submillion.budget.methods import is_of_adapter
 from submillion.budget.plan import Plan
 from submillion.encoders import how_to_get
 from submillion.errors import ConfigError
@@ -62,6 +63,12 @@ class Classifier(nn.Module):
         """The encoder without a classification head, LoRA layers in place."""
         model = self.encoder.get_base_model()
         return model if self.head is not None else getattr(model, model.base_model_prefix)
+
+    @property
+    def n_virtual_tokens(self) -> int:
+        """How many tokens prompt tuning puts before a text; the encoder's positions hold these too."""
+        config = self.encoder.active_peft_config
+        return int(config.num_virtual_tokens) if config.is_prompt_learning else 0
 
     @property
     def last_projection(self) -> nn.Linear:
@@ -143,7 +150,7 @@ def _fingerprint(bare_encoder: Any) -> str:
     """
     digest = hashlib.sha256()
     for name, value in sorted(bare_encoder.named_parameters()):
-        if is_adapter(name) or "pooler" in name:
+        if is_of_adapter(name) or "pooler" in name:
             continue
         flat = value.detach().reshape(-1)
         sample = flat[:: max(1, flat.numel() // FINGERPRINT_VALUES)].float().cpu().numpy()
@@ -178,7 +185,7 @@ def _narrow_base(bare_encoder: Any) -> None:
     for name, module in bare_encoder.named_modules():
         stays = isinstance(module, nn.LayerNorm) or "pooler" in name
         for parameter in module.parameters(recurse=False):
-            if not parameter.requires_grad and "lora_" not in name:
+            if not parameter.requires_grad and not is_of_adapter(name):
                 parameter.data = parameter.data.clone() if stays else parameter.data.to(torch.bfloat16)
 
 
@@ -231,22 +238,13 @@ def load_base(
         ConfigError: If the weights are not here, or not safetensors.
     """
     n_labels = len(label_names)
-    options: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True, "trust_remote_code": False}
-    if base_dropout is not None:
-        config = transformers.AutoConfig.from_pretrained(encoder, trust_remote_code=False)
-        if getattr(config, "classifier_dropout", None) is None:
-            options["classifier_dropout"] = config.hidden_dropout_prob
-        options |= {"hidden_dropout_prob": base_dropout, "attention_probs_dropout_prob": base_dropout}
     try:
-        if pooling == "mean":
-            return transformers.AutoModel.from_pretrained(encoder, **options)
-        return transformers.AutoModelForSequenceClassification.from_pretrained(
-            encoder,
-            num_labels=n_labels,
-            id2label=dict(enumerate(label_names)),
-            label2id={name: index for index, name in enumerate(label_names)},
-            problem_type="single_label_classification",
-            **options,
+        config = _config(encoder, pooling, label_names, base_dropout)
+        auto = (
+            transformers.AutoModel if pooling == "mean" else transformers.AutoModelForSequenceClassification
+        )
+        return auto.from_pretrained(
+            encoder, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
         )
     except RuntimeError as error:
         if "ignore_mismatched_sizes" not in str(error):
@@ -260,6 +258,22 @@ def load_base(
         raise ConfigError(
             f"the base {encoder!r} has no weights here. {how_to_get(encoder)}. ({reason})"
         ) from None
+
+
+def _config(encoder: str, pooling: str, label_names: Sequence[str], base_dropout: float | None) -> Any:
+    """Return the encoder's config with its dropout, and where it shall have a classification head, the names."""
+    config = transformers.AutoConfig.from_pretrained(encoder, trust_remote_code=False)
+    family = family_of(config.model_type, encoder)
+    if base_dropout is not None:
+        if family.head_dropout and getattr(config, family.head_dropout, None) is None:
+            setattr(config, family.head_dropout, config.hidden_dropout_prob)
+        for name in family.dropouts:
+            setattr(config, name, base_dropout)
+    if pooling == "first":
+        config.id2label = dict(enumerate(label_names))
+        config.label2id = {name: index for index, name in enumerate(label_names)}
+        config.problem_type = "single_label_classification"
+    return config
 
 
 def build_model(

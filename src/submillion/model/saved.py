@@ -1,8 +1,6 @@
 """Adapters on disk: stock PEFT, so that they load without this package, and load here from anywhere."""
 
 import json
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +13,8 @@ from torch import nn
 
 from submillion.budget.checkpoint import random_layers
 from submillion.budget.families import family_of, length_limit
-from submillion.budget.methods import is_adapter
+from submillion.budget.methods import is_of_adapter
+from submillion.disk import disk_refusals, replace_folder, temporary_beside
 from submillion.encoders import load_tokenizer, packaged_default, resolve_encoder
 from submillion.errors import ConfigError, RunError
 from submillion.model.as_saved import keep_unpruned
@@ -41,6 +40,8 @@ class SavedClassifier:
         label_values: The labels as the training data held them, in the same order.
         max_length: Where texts are cut, in tokens.
         encoder: The folder or hub id that the base was loaded from.
+        are_pairs: Whether each row it was trained on holds two texts; None where the folder does not say.
+        stride: Tokens that the windows of a longer text share; None: it is cut.
     """
 
     model: Classifier
@@ -49,6 +50,8 @@ class SavedClassifier:
     label_values: tuple[int | str, ...]
     max_length: int
     encoder: str
+    are_pairs: bool | None = None
+    stride: int | None = None
 
 
 def save_adapter(
@@ -61,54 +64,65 @@ def save_adapter(
     label_names: Sequence[str],
     label_values: Sequence[int | str],
     max_length: int,
+    are_pairs: bool = False,
+    stride: int | None = None,
 ) -> None:
     """Write the adapter, the head, the tokenizer, the names and a README, whole or not at all."""
     if encoder == packaged_default():
         model.encoder.peft_config["default"].base_model_name_or_path = model_name
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    keep_unpruned(model.encoder)
-    model.encoder.save_pretrained(str(partial), save_embedding_layers=False)
-    if model.moved is not None:
-        save_on_whole_base(partial, model.moved)
-    if model.head is not None:
-        tensors = {name: value.detach().contiguous() for name, value in model.head.state_dict().items()}
-        save_file(tensors, partial / HEAD, metadata={"format": "pt"})
-    _save_tokenizer(tokenizer, partial, max_length)
-    write_json(
-        partial / NAMES,
-        {
-            "model": model_name,
-            "base_fingerprint": model.base_fingerprint,
-            "pooling": "first" if model.head is None else "mean",
-            "label_names": list(label_names),
-            "label_values": list(label_values),
-            "max_length": max_length,
-        },
-    )
-    readme = adapter_readme(
-        encoder,
-        model_name,
-        label_names,
-        max_length,
-        model.head is not None,
-        has_virtual_tokens=model.encoder.active_peft_config.is_prompt_learning,
-    )
-    (partial / "README.md").write_text(readme, encoding="utf-8")
-    for file in partial.iterdir():
-        settle(file)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(partial, folder)
+    with temporary_beside(folder, is_folder=True) as partial, disk_refusals(folder):
+        keep_unpruned(model.encoder)
+        model.encoder.save_pretrained(str(partial), save_embedding_layers=False)
+        if model.moved is not None:
+            save_on_whole_base(partial, model.moved)
+        if model.head is not None:
+            tensors = {name: value.detach().contiguous() for name, value in model.head.state_dict().items()}
+            save_file(tensors, partial / HEAD, metadata={"format": "pt"})
+        save_tokenizer(tokenizer, partial, max_length, are_pairs)
+        write_json(
+            partial / NAMES,
+            {
+                "model": model_name,
+                "base_fingerprint": model.base_fingerprint,
+                "pooling": "first" if model.head is None else "mean",
+                "label_names": list(label_names),
+                "label_values": list(label_values),
+                "max_length": max_length,
+                "text_pairs": are_pairs,
+                "windows": None if stride is None else "mean",
+                "stride": stride,
+            },
+        )
+        readme = adapter_readme(
+            encoder,
+            model_name,
+            label_names,
+            max_length,
+            model.head is not None,
+            are_pairs,
+            stride,
+            has_virtual_tokens=model.encoder.active_peft_config.is_prompt_learning,
+        )
+        (partial / "README.md").write_text(readme, encoding="utf-8")
+        for file in partial.iterdir():
+            settle(file)
+        settle(partial)
+        replace_folder(partial, folder)
 
 
-def _save_tokenizer(tokenizer: Any, folder: Path, max_length: int) -> None:
-    """Write the tokenizer so that whoever loads it cuts texts where training did."""
-    limit = tokenizer.model_max_length
+def save_tokenizer(tokenizer: Any, folder: Path, max_length: int, are_pairs: bool) -> None:
+    """Write the tokenizer so that whoever loads it cuts texts where training did.
+
+    Of pairs, it gives no token types, which training leaves at 0 (as for RoBERTa, which has none).
+    """
+    limit, names = tokenizer.model_max_length, list(tokenizer.model_input_names)
     tokenizer.model_max_length = max_length
+    if are_pairs:
+        tokenizer.model_input_names = [name for name in names if name != "token_type_ids"]
     try:
         tokenizer.save_pretrained(str(folder))
     finally:
-        tokenizer.model_max_length = limit
+        tokenizer.model_max_length, tokenizer.model_input_names = limit, names
 
 
 def adapter_readme(
@@ -117,6 +131,8 @@ def adapter_readme(
     label_names: Sequence[str],
     max_length: int,
     has_mean_pooling: bool,
+    are_pairs: bool = False,
+    stride: int | None = None,
     has_virtual_tokens: bool = False,
 ) -> str:
     """Return the README of an adapter folder: the lines that load it with transformers and PEFT alone."""
@@ -161,10 +177,15 @@ def adapter_readme(
         *load,
         "tokenizer = AutoTokenizer.from_pretrained(folder)",
         "",
-        'texts = ["a text to classify"]',
-        f'batch = tokenizer(texts, truncation=True, max_length={max_length}, padding=True, return_tensors="pt")',
+        *(
+            ['firsts, seconds = ["a first text"], ["a second text"]']
+            if are_pairs
+            else ['texts = ["a text to classify"]']
+        ),
+        *_tokenised(max_length, "firsts, seconds" if are_pairs else "texts", stride),
         "with torch.no_grad():",
         *apply,
+        *([_MEAN_OF_WINDOWS] if stride is not None else []),
         "print([names[int(label)] for label in logits.argmax(-1)])",
     ]
     return "\n".join(
@@ -179,6 +200,21 @@ def adapter_readme(
             "",
         ]
     )
+
+
+_MEAN_OF_WINDOWS = "logits = torch.stack([logits[text_of == text].mean(0) for text in range(len(texts))])"
+
+
+def _tokenised(max_length: int, arguments: str, stride: int | None) -> list[str]:
+    """Return the README's lines from texts to a batch."""
+    common = f'truncation=True, max_length={max_length}, padding=True, return_tensors="pt"'
+    if stride is None:
+        return [f"batch = tokenizer({arguments}, {common})"]
+    return [
+        "# A longer text is read in windows, and answered by the mean of their logits.",
+        f"batch = tokenizer({arguments}, {common}, stride={stride}, return_overflowing_tokens=True)",
+        'text_of = batch.pop("overflow_to_sample_mapping")',
+    ]
 
 
 def load_saved(
@@ -233,6 +269,8 @@ def load_saved(
         label_values=tuple(saved.get("label_values") or names),
         max_length=int(saved.get("max_length") or length_limit(tokenizer, model.config)),
         encoder=source,
+        are_pairs=saved.get("text_pairs"),
+        stride=saved.get("stride"),
     )
 
 
@@ -255,7 +293,7 @@ def _check_random_layers(base: Any, path: Path, source: str, has_head: bool) -> 
     lost = [
         layer
         for layer in random_layers(source, family, shapes)[0]
-        if not any(f".{layer}." in key and not is_adapter(key) for key in saved)
+        if not any(f".{layer}." in key and not is_of_adapter(key) for key in saved)
     ]
     if lost:
         raise RunError(
@@ -316,9 +354,9 @@ def _count_labels(path: Path, has_head: bool) -> int:
             shapes = {key: tensors.get_slice(key).get_shape() for key in tensors.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise RunError(f"{file} cannot be read: {error}") from None
-    endings = ("weight",) if has_head else ("classifier.weight", "out_proj.weight", "score.weight")
+    endings = ("weight",) if has_head else (".classifier.weight", ".out_proj.weight", ".score.weight")
     for key, shape in shapes.items():
-        if key.endswith(endings) and not is_adapter(key):
+        if key.endswith(endings) and not is_of_adapter(key):
             return int(shape[0])
     raise RunError(
         f"{file} holds no head: it is no adapter of a classifier, or its head was not saved "

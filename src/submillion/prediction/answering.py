@@ -9,6 +9,7 @@ import numpy as np
 from submillion.baselines import Baseline
 from submillion.closeness import close_rows
 from submillion.data.tokens import tokenize
+from submillion.data.windows import taken
 from submillion.model.saved import SavedClassifier
 from submillion.scoring import Scores, embed_frozen, score
 
@@ -78,7 +79,7 @@ class Adapter:
         return embed_frozen(self.saved.model, self._token_rows(texts), self.batch_size)
 
     def _token_rows(self, texts: Sequence[str]) -> Sequence[Sequence[int]]:
-        return tokenize(self.saved.tokenizer, texts, self.saved.max_length).input_ids
+        return tokenize(self.saved.tokenizer, texts, self.saved.max_length, self.saved.stride).input_ids
 
     def _scores(self, input_ids: Sequence[Sequence[int]]) -> Scores:
         scores = score(self.saved.model, input_ids, self.batch_size)
@@ -86,7 +87,7 @@ class Adapter:
             return scores
         close = close_rows(scores.logits, self._shift)
         if len(close) and self._exact is not None:
-            again = score(self._exact.model, [input_ids[row] for row in close.tolist()], self.batch_size)
+            again = score(self._exact.model, taken(input_ids, close), self.batch_size)
             scores.logits[close], scores.embeddings[close] = again.logits, again.embeddings
         return scores
 

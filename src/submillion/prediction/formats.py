@@ -1,15 +1,18 @@
 """How predictions are written: CSV, JSON Lines, Parquet, or a competition's submission."""
 
 import csv
+import io
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 import pyarrow
 from pyarrow import parquet
 
+from submillion.run import written_atomically
 from submillion.scoring import Scores
 
 FORMATS = ("csv", "jsonl", "parquet", "submission")
@@ -22,14 +25,41 @@ class Names(Protocol):
     label_values: tuple[int | str, ...]
 
 
+STANDARD_OUTPUT = "-"
+
+
 @contextmanager
-def writer(format: str, path: Path, names: Names) -> Iterator[Callable[[int, Scores], None]]:
-    """Yield the function that appends scored rows, numbered from its first argument, to ``path``."""
+def destination(output: str | Path) -> Iterator[Path | None]:
+    """Yield where to write: a file that appears whole or not at all; None, standard output."""
+    if str(output) == STANDARD_OUTPUT:
+        yield None
+        return
+    with written_atomically(Path(output)) as temporary:
+        yield temporary
+
+
+@contextmanager
+def _text_file(path: Path | None) -> Iterator[TextIO]:
+    if path is not None:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        return
+    # UTF-8 whatever the terminal's, and closed by nobody.
+    standard = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="", write_through=True)
+    try:
+        yield standard
+    finally:
+        standard.detach()
+
+
+@contextmanager
+def writer(format: str, path: Path | None, names: Names) -> Iterator[Callable[[int, Scores], None]]:
+    """Yield the function that appends scored rows, numbered from its first argument, to ``path``; None: to standard output."""
     columns = ["row", "label", "probability", *(f"probability_{name}" for name in names.label_names)]
     if format == "parquet":
         types = [pyarrow.int64(), pyarrow.string(), *[pyarrow.float64()] * (len(columns) - 2)]
         schema = pyarrow.schema(list(zip(columns, types, strict=True)))
-        with parquet.ParquetWriter(path, schema) as file:
+        with parquet.ParquetWriter(sys.stdout.buffer if path is None else path, schema) as file:
             yield lambda start, scores: file.write_table(
                 pyarrow.Table.from_pylist(
                     [dict(zip(columns, row, strict=True)) for row in _rows(start, scores, names)],
@@ -37,7 +67,7 @@ def writer(format: str, path: Path, names: Names) -> Iterator[Callable[[int, Sco
                 )
             )
         return
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with _text_file(path) as file:
         if format == "jsonl":
             yield lambda start, scores: file.writelines(
                 json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False) + "\n"

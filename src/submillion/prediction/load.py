@@ -8,6 +8,7 @@ from typing import Any
 from submillion.alternatives import ANSWERING
 from submillion.baselines import load_baselines
 from submillion.budget.plan import make_plan
+from submillion.data.pairs import text_columns_of
 from submillion.errors import ConfigError
 from submillion.model.adapter import assert_planned, freeze_unplanned
 from submillion.model.as_saved import plan_as_saved
@@ -55,14 +56,11 @@ def load_predictor(
             )
         saved = load_saved(path, encoder=encoder, label_names=label_names)
         batch_size = Recipe().training.per_device_eval_batch_size
-        return Predictor(Adapter(saved, batch_size), saved.label_names, saved.label_values)
-    record = folder.read_finished()
-    if label_names is not None:
-        own = ", ".join(record["data"]["label_names"])
-        raise ConfigError(
-            f"label_names={','.join(label_names)} is for an adapter that carries none: the run {path} has its own, "
-            f"{own}; leave it out"
+        return Predictor(
+            Adapter(saved, batch_size), saved.label_names, saved.label_values, are_pairs=saved.are_pairs
         )
+    record = folder.read_finished()
+    _check_no_names(path, record, label_names)
     recipe = checked_recipe(record["recipe"], str(folder.run_json), Recipe)
     name, reason = _chosen(record, using)
     adapter = None if name == "tfidf_svm" else load_adapter(path, encoder=encoder)
@@ -70,9 +68,10 @@ def load_predictor(
         adapter if adapter is not None and name == "adapter" else _baseline(folder, record, name, adapter),
         tuple(record["data"]["label_names"]),
         tuple(record["data"]["label_values"]),
-        text_columns=recipe.data.text_columns,
+        text_columns=text_columns_of(recipe.data.text_columns, recipe.data.text_pair_column),
         label_column=recipe.data.label_column,
         reason=reason,
+        are_pairs=record["data"].get("text_pairs", False),
     )
 
 
@@ -98,6 +97,31 @@ def load_adapter(path: str | Path, *, encoder: str | None = None) -> Adapter:
         shift = record.get("bf16_shift") or UNMEASURED_SHIFT
         return Adapter(load("fast"), batch_size, load_exact=partial(load, "exact"), shift=shift)
     return Adapter(load("exact"), batch_size)
+
+
+def load_exact(
+    path: str | Path, *, encoder: str | None = None, label_names: Sequence[str] | None = None
+) -> SavedClassifier:
+    """Load the adapter of a finished run in fp32, whatever it was trained in.
+
+    Raises: as `load_predictor`.
+    """
+    folder = RunFolder(path)
+    record = folder.read_finished()
+    _check_no_names(path, record, label_names)
+    return _load_planned(
+        folder.adapter, checked_recipe(record["recipe"], str(folder.run_json), Recipe), encoder, "exact"
+    )
+
+
+def _check_no_names(path: str | Path, record: Mapping[str, Any], label_names: Sequence[str] | None) -> None:
+    """Refuse label names for a run, which has its own."""
+    if label_names is not None:
+        own = ", ".join(record["data"]["label_names"])
+        raise ConfigError(
+            f"label_names={','.join(label_names)} is for an adapter that carries none: the run {path} has its own, "
+            f"{own}; leave it out"
+        )
 
 
 def _load_planned(folder: Path, recipe: Recipe, encoder: str | None, numerics: str) -> SavedClassifier:

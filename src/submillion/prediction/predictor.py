@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from submillion.data.pairs import as_pair, check_pairs
 from submillion.data.read import RawRows, columns_present, stream_rows
 from submillion.errors import ConfigError
 from submillion.prediction.answering import Answering
-from submillion.prediction.formats import FORMATS, notes_on_numbers, writer
-from submillion.run import written_atomically
+from submillion.prediction.formats import FORMATS, STANDARD_OUTPUT, destination, notes_on_numbers, writer
 from submillion.scoring import CHUNK_ROWS, Scores
 
 
@@ -25,6 +25,7 @@ class Predictor:
         text_columns: Where the text stood in training.
         label_column: Where the label stood in training; it is not read.
         reason: Why this answers, where more than the adapter could.
+        are_pairs: Whether it was trained on pairs of texts; None: not known.
 
     Attributes:
         label_names: One a label, in the order of the columns of `predict_proba`.
@@ -40,6 +41,7 @@ class Predictor:
         text_columns: Sequence[str] | None = None,
         label_column: str | None = None,
         reason: str | None = None,
+        are_pairs: bool | None = None,
     ):
         self.answering = answering
         self.label_names = label_names
@@ -48,21 +50,25 @@ class Predictor:
         self._text_columns = text_columns
         self._label_column = label_column
         self._reason = reason
+        self._are_pairs = are_pairs
 
     @property
     def sentence(self) -> str | None:
         """What answers and why, None where only the adapter could."""
         return None if self._reason is None else f"answered by {self.answers_by}: {self._reason}"
 
-    def scores(self, texts: Sequence[str]) -> Scores:
-        """Return logits and pooled embeddings of texts, in their order."""
-        return self.answering.scores(texts)
+    def scores(self, texts: Sequence[Any]) -> Scores:
+        """Return logits and pooled embeddings of texts, or of (text, text) pairs, in their order."""
+        read = [as_pair(text) for text in texts]
+        if self._are_pairs is not None:
+            check_pairs(read, self._are_pairs, "what is to be labelled", "training")
+        return self.answering.scores(read)
 
-    def predict(self, texts: Sequence[str]) -> list[str]:
-        """Return the label name of each text."""
+    def predict(self, texts: Sequence[Any]) -> list[str]:
+        """Return the label name of each text, or of each (text, text) pair."""
         return [self.label_names[label] for label in self.scores(texts).predictions] if len(texts) else []
 
-    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
+    def predict_proba(self, texts: Sequence[Any]) -> np.ndarray:
         """Return probabilities `[n, n_labels]`, columns in the order of `label_names`."""
         if not len(texts):
             return np.empty((0, len(self.label_names)))
@@ -90,6 +96,8 @@ class Predictor:
         Raises:
             DataError: If the source cannot be read.
         """
+        if self._are_pairs and isinstance(source, list):
+            source = [as_pair(text) for text in source]
         if text_columns is None:
             text_columns, _ = columns_present(source, self._text_columns, None)
         return stream_rows(
@@ -113,8 +121,8 @@ class Predictor:
         """Label every row of ``source`` into ``output``, in input order and constant memory.
 
         Args:
-            source: A data file; its labels, where it has any, are not read.
-            output: Written whole or not at all.
+            source: A data file, or ``-`` for standard input; its labels, where it has any, are not read.
+            output: A file, written whole or not at all; ``-``: standard output, as rows are scored.
             format: One of `FORMATS`; default: by the ending of ``output``, else csv.
             text_columns: Where the text stands; default: where it stood in training, else by its usual names.
             progress: Called with the number of rows done.
@@ -131,10 +139,11 @@ class Predictor:
         chosen = format or {".jsonl": "jsonl", ".parquet": "parquet"}.get(path.suffix.lower(), "csv")
         if chosen not in FORMATS:
             raise ConfigError(f"format={chosen!r} is not one of {', '.join(FORMATS)}")
-        if isinstance(source, str | PathLike) and Path(source).expanduser().resolve() == path.resolve():
+        is_file = isinstance(source, str | PathLike) and str(output) != STANDARD_OUTPUT
+        if is_file and Path(source).expanduser().resolve() == path.resolve():
             raise ConfigError(f"output={str(output)!r} is the file that is read: name another")
         n_rows, notes = 0, notes_on_numbers(self) if chosen == "submission" else ()
-        with written_atomically(path) as temporary, writer(chosen, temporary, self) as write:
+        with destination(output) as place, writer(chosen, place, self) as write:
             for chunk in self.read(source, text_columns):
                 notes = (*chunk.notes, *notes)  # the reader's stand with the last chunk
                 if not chunk.texts:

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from rich.console import Console
 
+from submillion.disk import disk_refusals
 from submillion.errors import RunError
 from submillion.run import RecordFolder, RunFolder
 from submillion.study.jobs import Job, Jobs, check_shared
@@ -17,6 +17,7 @@ class StudyFolder(RecordFolder):
     """The paths and the `study.json` of one study."""
 
     KIND, RECORD, COMMAND = "study", "study.json", "search"
+    WHILE_HELD = "wait, or let several share it by --storage"
 
     def __init__(self, path: str | Path):
         super().__init__(path)
@@ -71,7 +72,7 @@ class StudyFolder(RecordFolder):
                     "--output"
                 )
         elif not self.storage.is_file():  # which stands before study.json does
-            self.check_empty(".lock")
+            self.check_empty()
 
 
 @contextmanager
@@ -79,18 +80,11 @@ def held(folder: StudyFolder, *, is_shared: bool) -> Iterator[None]:
     """Make the folder and, unless several may, let no other process work on it meanwhile.
 
     Raises:
-        RunError: If another does.
+        RunError: If another does; if the disk is full, cannot be written, or fails.
     """
-    folder.make()
-    lock = FileLock(folder.path / ".lock", timeout=0)
-    if not is_shared:
-        try:
-            lock.acquire()
-        except Timeout:
-            raise RunError(
-                f"{folder.path} is being worked on by another process: wait, or let several share it by --storage"
-            ) from None
-    try:
+    if is_shared:
+        folder.make()
         yield
-    finally:
-        lock.release()
+        return
+    with folder.held(), disk_refusals(folder.storage):
+        yield

@@ -20,6 +20,7 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_s
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
+from submillion.disk import refusal
 from submillion.errors import ConfigError, RunError
 
 HEARTBEAT_S = 10
@@ -82,6 +83,8 @@ class Jobs:
         try:
             self.storage = _open(url)
         except (SQLAlchemyError, ImportError, ValueError) as error:
+            if not is_shared and refusal(error) is not None:
+                raise
             reason = " ".join(str(error).split())
             raise ConfigError(
                 f"storage={_without_password(url)!r} cannot be opened: {reason[:300]}. Give an SQLAlchemy URL such as "

@@ -1,6 +1,5 @@
 """One short training of a candidate: no baselines, no adapter kept, only what the selection needs."""
 
-import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from rich.console import Console
 
 from submillion.baselines import fit_probe
 from submillion.budget.plan import ALLOCATE, Plan
+from submillion.data.windows import taken
 from submillion.errors import RunError
 from submillion.model.build import Classifier
 from submillion.recipe import Recipe
@@ -137,6 +137,7 @@ def train_short(
     if (folder / "result.json").is_file():  # killed before the storage had it
         kept: dict[str, Any] = read_json(folder / "result.json")
         if kept["candidate"] == candidate.number:
+            RunFolder(folder).remove_checkpoints()
             return kept
     validation = ground.prepared.validation
     if validation is None:
@@ -146,7 +147,7 @@ def train_short(
         _recipe_of(candidate, stage, repeat), ground.plan(candidate), len(rows)
     )
     recipe, plan, all_rows = prepared.recipe, prepared.plan, prepared.train
-    train = Labelled([all_rows.input_ids[row] for row in rows], all_rows.labels[rows])
+    train = Labelled(taken(all_rows.input_ids, rows), all_rows.labels[rows])
     run = RunFolder(folder)
     run.make()
     model = prepared.build()
@@ -194,7 +195,7 @@ def train_short(
         "curve": curve,
     }
     write_json(folder / "result.json", result)
-    shutil.rmtree(run.checkpoints, ignore_errors=True)
+    run.remove_checkpoints()
     return result
 
 

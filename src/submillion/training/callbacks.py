@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback
 
+from submillion.disk import disk_refusals
 from submillion.run import written_atomically
 
 
@@ -55,7 +56,7 @@ class History(TrainerCallback):
             "step": state.global_step,
             **{key: value for key, value in logs.items() if key != "total_flos"},
         }
-        with self.path.open("a", encoding="utf-8") as file:
+        with disk_refusals(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
 

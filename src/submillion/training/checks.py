@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from submillion.budget.methods import MOVING_BASE
 from submillion.budget.plan import Plan
 from submillion.errors import ConfigError
-from submillion.recipe import CHOOSE, TrainingConfig
+from submillion.recipe import BALANCED, CHOOSE, TrainingConfig
 
 
 def check_training(training: TrainingConfig, plan: Plan, has_validation: bool) -> None:
@@ -39,6 +39,8 @@ def _problems(training: TrainingConfig, plan: Plan, has_validation: bool) -> Ite
             f"adapter_scale={training.adapter_scale} scales what LoRA adds to a weight, and {unscaled} adds nothing of that "
             "kind: leave it out"
         )
+    if training.class_weights == BALANCED and training.balanced_sampling:
+        yield "class_weights=balanced and balanced_sampling both even out the labels: choose one of them"
     needs = "needs validation rows, and there are none: give --validation, or rows enough to carve from"
     if training.adapter_scale == CHOOSE and not has_validation:
         yield f"adapter_scale={CHOOSE} {needs}; or a number in its place"

@@ -14,6 +14,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from submillion.alternatives import CHEAPEST_FIRST
 from submillion.baselines import fit_baselines
+from submillion.data.windows import taken
 from submillion.scoring import embed_frozen, score
 from submillion.statistics import compare, wilson_interval
 from submillion.temperature import fit_temperatures
@@ -21,6 +22,7 @@ from submillion.training.finish import finish_adapter
 from submillion.training.fit import Labelled, fit_adapter, make_trainer
 from submillion.training.prepare import Prepared
 from submillion.training.start import start_from_probe
+from submillion.training.weights import baseline_weights
 
 
 def cross_validate(prepared: Prepared, folds: int, console: Console) -> dict[str, Any]:
@@ -98,13 +100,14 @@ def _one_fold(
 ) -> dict[str, np.ndarray]:
     """Train on one part and return adapter's and baselines' scores of the other, name -> `[n, n_labels]`."""
     recipe, splits = prepared.recipe, prepared.splits
-    inside = Labelled([train.input_ids[row] for row in kept], train.labels[kept])
+    inside = Labelled(taken(train.input_ids, kept), train.labels[kept])
     baselines = fit_baselines(
         [splits.train.texts[row] for row in kept],
         inside.labels,
         len(splits.label_names),
         {name: values[kept] for name, values in embeddings.items()},
         recipe.seed,
+        baseline_weights(recipe.training, inside.labels, len(splits.label_names)),
     )
     others = baselines.scores(
         [splits.train.texts[row] for row in left_out],
@@ -117,5 +120,5 @@ def _one_fold(
         trainer = make_trainer(model, prepared.plan, recipe, inside, None, Path(folder), console)
         fit_adapter(trainer)
         finish_adapter(trainer, recipe.training, prepared.validation)
-    outside = [train.input_ids[row] for row in left_out]
+    outside = taken(train.input_ids, left_out)
     return {"adapter": score(model, outside, recipe.training.per_device_eval_batch_size).logits, **others}

@@ -23,6 +23,7 @@ from submillion.training.adalora import RankSchedule
 from submillion.training.average import KeepEpochEnds
 from submillion.training.callbacks import History, ProgressBar, SaveWithinEpoch
 from submillion.training.trainer import BudgetTrainer, Collator, TrainRows, fit, training_arguments
+from submillion.training.weights import WeightedLoss, weights_of
 from submillion.training.word_dropout import NoisyRows, shifted, special_ids
 
 SAVE_STEPS = 500
@@ -30,7 +31,7 @@ SAVE_STEPS = 500
 
 @dataclass(frozen=True)
 class Labelled:
-    """Tokenised rows with labels: ``input_ids`` of `n` rows and ``labels`` `[n]` int64."""
+    """Tokenised rows, or texts in windows, with labels: ``input_ids`` of `n` rows and ``labels`` `[n]` int64."""
 
     input_ids: Sequence[Sequence[int]]
     labels: np.ndarray
@@ -69,10 +70,13 @@ def make_trainer(
     rows = _train_rows(train, recipe)
     callbacks = _callbacks(recipe, len(train.input_ids), validation is not None, folder, console, history)
     schedule = RankSchedule(model.encoder) if plan.method == "adalora" else None
+    weights = weights_of(config, train.labels, plan.n_labels)
     trainer = BudgetTrainer(
         plan=plan,
         validation=None if validation is None else validation.input_ids,
         evaluate_scores=None if validation is None else _figures(model, validation, recipe),
+        is_balanced=config.balanced_sampling,
+        weighted_loss=None if weights is None else WeightedLoss(weights, config.label_smoothing_factor),
         tokens_at_once=TOKENS_AT_ONCE if slices_tokens else None,
         lengths=[len(ids) for ids in train.input_ids] if groups_lengths else None,
         model=model,
@@ -80,15 +84,16 @@ def make_trainer(
         data_collator=Collator(
             model.config.pad_token_id,
             pad_length,
-            rounded_within=max_positions(model.config) if "few_lengths" in config.pieces else None,
+            rounded_within=max_positions(model.config) - model.n_virtual_tokens
+            if "few_lengths" in config.pieces
+            else None,
         ),
         train_dataset=rows,
         eval_dataset=None if validation is None else TrainRows(validation.input_ids, validation.labels),
         callbacks=[*callbacks, schedule] if schedule else callbacks,
         rank_schedule=schedule,
     )
-    if isinstance(rows, NoisyRows):
-        rows.epoch = lambda: trainer.sampler.epoch
+    rows.epoch = lambda: trainer.sampler.epoch
     return trainer
 
 
@@ -117,7 +122,7 @@ def _train_rows(train: Labelled, recipe: Recipe) -> TrainRows:
     """Return the rows as the Trainer takes them, without some of their tokens where the recipe says so."""
     share = recipe.training.word_dropout
     if not share:
-        return TrainRows(train.input_ids, train.labels)
+        return TrainRows(train.input_ids, train.labels, recipe.seed)
     return NoisyRows(train.input_ids, train.labels, share, recipe.seed, special_ids(recipe.model.model))
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import psutil
 import torch
 
+from submillion.data.windows import Windows
 from submillion.errors import RunError
 from submillion.scoring import score
 from submillion.training.trainer import BudgetTrainer, rows_at_once
@@ -96,7 +97,9 @@ def forecast(trainer: BudgetTrainer, share_cut: float, trainings: float = 1.0) -
         times = (
             2 if trainer.args.metric_for_best_model == "shifted_accuracy" else 1
         )  # as they are, and with noise
-        seconds += times * epochs * _scoring_seconds(trainer, trainer.validation)
+        rows = trainer.validation
+        scored = rows.windows if isinstance(rows, Windows) else rows
+        seconds += times * epochs * _scoring_seconds(trainer, scored)
     return Forecast(trainings * seconds / 60, peak / 1e9, share_cut)
 
 
@@ -189,7 +192,7 @@ def _peak_bytes(trainer: BudgetTrainer, steps: list[list[Shape]]) -> float:
     longest = max(shapes, key=lambda shape: (math.prod(shape), shape[1]))
     config = trainer.model.config
     kept = _kept_bytes(trainer, longest)
-    passing = 3 * math.prod(longest) * config.intermediate_size * 4
+    passing = 3 * math.prod(longest) * (getattr(config, "intermediate_size", None) or config.hidden_dim) * 4
     n_trainable = trainer.plan.trainable_parameters
     more = kept + passing + 12 * n_trainable  # gradients and AdamW's two moments, in fp32
     more += _BEYOND

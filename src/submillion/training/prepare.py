@@ -7,43 +7,68 @@ from typing import Any
 
 from rich.console import Console
 
-from submillion.budget.families import length_limit
+from submillion.budget.families import length_limit, max_positions
 from submillion.budget.methods import FAST
 from submillion.budget.plan import ALLOCATE, Plan, make_plan
+from submillion.budget.targets import DEFAULT
+from submillion.data.pairs import text_columns_of
 from submillion.data.splits import Splits, load_splits
+from submillion.data.standard_input import NAME, STANDARD_INPUT
 from submillion.data.token_cache import kept_tokens, tokens_of_splits
 from submillion.data.tokens import TokenRows, choose_max_length, cut
+from submillion.data.windows import Windows
 from submillion.encoders import load_config, load_tokenizer, resolve_encoder
 from submillion.errors import ConfigError
 from submillion.model.build import Classifier, build_model
 from submillion.model.device import choose_device, choose_numerics, why_slow
 from submillion.model.initialise import start_from_components
-from submillion.recipe import SOURCE_FIELDS, Recipe, default_epochs
+from submillion.recipe import SOURCE_FIELDS, DataConfig, Recipe, default_epochs
 from submillion.training.allocate import allocate_ranks, principal_components
 from submillion.training.checks import check_training
 from submillion.training.fit import Labelled
 from submillion.training.unlabelled import Unlabelled, read_unlabelled
+from submillion.training.weights import named_weights, said_of_weights
+
+MIN_LENGTH = 4
+"""Fewer tokens than these are no text, the special ones included."""
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What is read: a path, `hub:NAME`, or rows in memory, for each split."""
+    """What is read: a path, `-`, `hub:NAME`, or rows in memory, for each split.
+
+    Raises:
+        ConfigError: If two of them are standard input.
+    """
 
     train: Any
     validation: Any = None
     test: Any = None
     unlabelled: Any = None
 
+    def __post_init__(self) -> None:
+        piped = [name for name in SOURCE_FIELDS if _is_standard_input(getattr(self, name))]
+        if len(piped) > 1:
+            raise ConfigError(
+                f"{' and '.join(piped)} are both {STANDARD_INPUT!r}: standard input holds one set of rows; name files for the others"
+            )
+
     def described(self) -> dict[str, str | None]:
         """Return each source as text for `run.json`."""
         return {
             name: None
             if value is None
+            else NAME
+            if _is_standard_input(value)
             else str(value)
             if isinstance(value, str) or hasattr(value, "__fspath__")
             else f"<{type(value).__name__} in memory>"
             for name, value in ((name, getattr(self, name)) for name in SOURCE_FIELDS)
         }
+
+
+def _is_standard_input(value: Any) -> bool:
+    return isinstance(value, str) and value == STANDARD_INPUT
 
 
 @dataclass(frozen=True)
@@ -123,11 +148,12 @@ def prepare(recipe: Recipe, sources: Sources, console: Console, *, for_many: boo
     encoder = resolve_encoder(recipe.model.model)
     data = recipe.data
     config = load_config(encoder)
+    text_columns = text_columns_of(data.text_columns, data.text_pair_column)
     splits = load_splits(
         sources.train,
         validation=sources.validation,
         test=sources.test,
-        text_columns=data.text_columns,
+        text_columns=text_columns,
         label_column=data.label_column,
         validation_share=data.validation_share,
         calibration_share=data.calibration_share,
@@ -140,7 +166,7 @@ def prepare(recipe: Recipe, sources: Sources, console: Console, *, for_many: boo
     unlabelled = None
     if sources.unlabelled is not None and not for_many:  # the short trainings of a search do without
         unlabelled = read_unlabelled(
-            sources.unlabelled, sources.test, splits, data.text_columns, data.label_column
+            sources.unlabelled, sources.test, splits, text_columns, data.label_column
         )
         splits = replace(splits, notes=(*splits.notes, *unlabelled.notes))
     for note in splits.notes:
@@ -153,10 +179,23 @@ def prepare(recipe: Recipe, sources: Sources, console: Console, *, for_many: boo
         )
     plan = make_plan(encoder, len(splits.label_names), **recipe.budget.model_dump(), must_fit=not for_many)
     tokenizer = load_tokenizer(encoder)
-    tokens = _tokenize(tokenizer, splits, data.max_length, length_limit(tokenizer, config))
+    limit = length_limit(tokenizer, config)
+    if plan.num_virtual_tokens is not None:  # they take positions too
+        limit = min(limit, max_positions(config) - plan.num_virtual_tokens)
+    if limit < MIN_LENGTH:
+        raise ConfigError(
+            f"num_virtual_tokens={plan.num_virtual_tokens} leaves no room for the text: this encoder takes "
+            f"{max_positions(config)} tokens in all; lower it"
+        )
+    tokens, stride = _tokenize(tokenizer, splits, data, limit)
+    recipe = recipe.model_copy(update={"data": data.model_copy(update={"stride": stride})})
     if unlabelled is not None:
         whole = kept_tokens(tokenizer, unlabelled.texts)
-        tokens["unlabelled"] = cut(whole, tokens["train"].max_length)
+        tokens["unlabelled"] = cut(whole, tokens["train"].max_length, stride)
+    weights = named_weights(recipe.training.class_weights, splits.label_names, splits.label_values)
+    recipe = recipe.model_copy(
+        update={"training": recipe.training.model_copy(update={"class_weights": weights})}
+    )
     resolved = _resolved(recipe, plan, len(splits.train), tokens["train"].max_length)
     if not for_many:
         check_training(resolved.training, plan, splits.validation is not None)
@@ -205,8 +244,21 @@ def _check_trackers(names: tuple[str, ...]) -> None:
         raise ConfigError(f"report_to={','.join(names)!r}: {' '.join(str(error).split())}") from None
 
 
-def _tokenize(tokenizer: Any, splits: Splits, wanted: int | None, limit: int) -> dict[str, TokenRows]:
-    """Tokenise every split once; train chooses where all of them are cut."""
+def _tokenize(
+    tokenizer: Any, splits: Splits, data: DataConfig, limit: int
+) -> tuple[dict[str, TokenRows], int | None]:
+    """Tokenise every split once; train chooses where all of them are cut.
+
+    Returns:
+        The rows of each split, and what windows share; None where there are none.
+    """
+    wanted = data.max_length
+    if data.windows is not None and splits.are_pairs:
+        raise ConfigError(
+            "windows=mean is for single texts: leave it out for pairs, which are cut at max_length"
+        )
+    if data.windows is None and data.stride is not None:
+        raise ConfigError(f"stride={data.stride} needs windows=mean: give both, or leave it out")
     if wanted is not None and wanted > limit:
         raise ConfigError(
             f"max_length={wanted} is above the {limit} tokens that this encoder takes: lower it"
@@ -218,7 +270,14 @@ def _tokenize(tokenizer: Any, splits: Splits, wanted: int | None, limit: int) ->
     }
     whole = tokens_of_splits(tokenizer, present)
     max_length = wanted or choose_max_length(whole["train"].lengths, limit)
-    return {name: cut(rows, max_length) for name, rows in whole.items()}
+    stride = None
+    if data.windows is not None:
+        stride = max_length // 4 if data.stride is None else data.stride
+        if stride >= max_length - 2:
+            raise ConfigError(
+                f"stride={stride} must be below max_length - 2 = {max_length - 2}: windows would not move on"
+            )
+    return {name: cut(rows, max_length, stride) for name, rows in whole.items()}, stride
 
 
 def _resolved(recipe: Recipe, plan: Plan, n_rows: int, max_length: int) -> Recipe:
@@ -237,10 +296,10 @@ def _resolved(recipe: Recipe, plan: Plan, n_rows: int, max_length: int) -> Recip
             "data": recipe.data.model_copy(update={"max_length": max_length}),
             "budget": recipe.budget.model_copy(
                 update={
-                    "target_modules": tuple(plan.target_modules) or None,
+                    "target_modules": tuple(plan.target_modules) or DEFAULT,
                     "rank": plan.rank,
                     "rank_pattern": dict(plan.rank_pattern) or None,
-                    "lora_alpha": plan.lora_alpha,
+                    "lora_alpha": plan.lora_alpha or None,
                     "head": plan.head,
                 }
             ),
@@ -291,7 +350,15 @@ def _say_rows(prepared: Prepared, console: Console) -> None:
     say(
         f"rows: {len(splits.train):,} to train on, {held or 'none held back'}; {len(splits.label_names)} labels"
     )
-    say(f"texts are cut at {tokens.max_length} tokens: {100 * share:.1f} % of the train rows are longer")
+    if isinstance(tokens.input_ids, Windows):
+        say(
+            f"{100 * share:.1f} % of the train rows are longer than {tokens.max_length} tokens: they are read in windows that "
+            f"share {prepared.recipe.data.stride}, {tokens.input_ids.counts.mean():.1f} a text"
+        )
+    else:
+        say(f"texts are cut at {tokens.max_length} tokens: {100 * share:.1f} % of the train rows are longer")
+    for sentence in said_of_weights(prepared.recipe.training):
+        say(sentence)
     if prepared.recipe.training.fp16 and choose_device().type == "cpu":
         say("fp16 is asked for and there is no GPU: training runs in fp32")
     if splits.validation is None:

@@ -26,13 +26,23 @@ class SeededSampler(Sampler[int]):
         seed: Draws the order, together with the epoch.
         lengths: Tokens of each row; None: a plain shuffle.
         batch_size: Rows a batch, for ``lengths``.
+        labels: The label of each row, `[n_rows]`: every label is drawn equally often; see `balanced_rows`. None: every
+            row once.
     """
 
-    def __init__(self, n_rows: int, seed: int, lengths: Sequence[int] | None = None, batch_size: int = 1):
+    def __init__(
+        self,
+        n_rows: int,
+        seed: int,
+        lengths: Sequence[int] | None = None,
+        batch_size: int = 1,
+        labels: np.ndarray | None = None,
+    ):
         self.n_rows = n_rows
         self.seed = seed
         self.lengths = None if lengths is None else np.asarray(lengths)
         self.batch_size = batch_size
+        self.labels = labels
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -46,6 +56,8 @@ class SeededSampler(Sampler[int]):
         generator = torch.Generator()
         generator.manual_seed((self.seed * 1_000_003 + self.epoch) % 2**63)
         order = torch.randperm(self.n_rows, generator=generator)
+        if self.labels is not None:
+            order = order[torch.from_numpy(balanced_rows(self.labels[order.numpy()], generator))]
         if self.lengths is None:
             yield from order.tolist()
             return
@@ -59,3 +71,30 @@ class SeededSampler(Sampler[int]):
         for batch in torch.randperm(len(batches), generator=generator).tolist():
             yield from batches[batch].tolist()
         yield from order[n_whole:].tolist()
+
+
+def balanced_rows(labels: np.ndarray, generator: torch.Generator) -> np.ndarray:
+    """Return as many rows as there are, shuffled, every label that has some equally often, up to one row.
+
+    A label's rows are taken in their order, and anew from the first when all have been: how often two of them come differs
+    by one at most. Which labels get the rows that are left over is drawn.
+
+    Args:
+        labels: `[n]`, of rows that are shuffled already.
+        generator: Draws.
+
+    Returns:
+        Row numbers `[n]` int64.
+
+    >>> rows = balanced_rows(np.array([0, 0, 0, 0, 1, 0, 0, 0]), torch.Generator().manual_seed(0))
+    >>> sorted(rows.tolist())
+    [0, 1, 2, 3, 4, 4, 4, 4]
+    """
+    present = np.unique(labels)
+    share, left_over = divmod(len(labels), max(1, len(present)))
+    lucky = torch.randperm(len(present), generator=generator)[:left_over].tolist()
+    taken = [np.empty(0, dtype=np.int64)]
+    for place, label in enumerate(present):
+        taken.append(np.resize(np.flatnonzero(labels == label), share + (place in lucky)))
+    rows = np.concatenate(taken)
+    return np.asarray(rows[torch.randperm(len(rows), generator=generator).numpy()])

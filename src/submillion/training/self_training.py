@@ -11,7 +11,7 @@ from rich.console import Console
 from scipy.special import softmax
 
 from submillion.data.duplicates import HASH_LETTERS
-from submillion.data.token_lists import TokenLists
+from submillion.data.windows import joined
 from submillion.errors import RunError
 from submillion.model.adapter import freeze_unplanned
 from submillion.model.build import Classifier
@@ -182,7 +182,5 @@ def _with_pseudo_labels(prepared: Prepared, folder: RunFolder) -> Labelled:
         raise RunError(f"{path} cannot be used: {error}") from None
     seen = [*prepared.splits.train.hashes, *hashes]
     write_json(folder.train_hashes, [text_hash[:HASH_LETTERS] for text_hash in seen])
-    input_ids = TokenLists.joined(
-        [prepared.tokens["train"].input_ids, prepared.tokens["unlabelled"].input_ids.take(rows)]
-    )
+    input_ids = joined(prepared.tokens["train"].input_ids, prepared.tokens["unlabelled"].input_ids.take(rows))
     return Labelled(input_ids, np.concatenate([train.labels, labels]))

@@ -8,6 +8,7 @@ from submillion.model.build import Classifier
 from submillion.recipe import Recipe
 from submillion.scoring import head_inputs
 from submillion.training.fit import Labelled
+from submillion.training.weights import baseline_weights
 
 
 def start_from_probe(model: Classifier, train: Labelled, baselines: Baselines, recipe: Recipe) -> None:
@@ -27,7 +28,10 @@ def start_from_probe(model: Classifier, train: Labelled, baselines: Baselines, r
     else:
         features = head_inputs(model, train.input_ids, recipe.training.per_device_eval_batch_size)
         n_labels = model.last_projection.out_features
-        weight, bias = fit_probe(features, train.labels, n_labels, recipe.seed).head_weights()
+        weights = baseline_weights(recipe.training, train.labels, n_labels)
+        weight, bias = fit_probe(
+            features, train.labels, n_labels, recipe.seed, weights=weights
+        ).head_weights()
     start_head(model, weight, bias)
 
 

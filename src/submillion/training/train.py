@@ -16,6 +16,7 @@ from submillion.budget.plan import ALLOCATE
 from submillion.closeness import measure_shift
 from submillion.data.duplicates import HASH_LETTERS
 from submillion.data.splits import Rows
+from submillion.data.windows import Windows
 from submillion.errors import RunError
 from submillion.model.build import Classifier
 from submillion.model.device import choose_device
@@ -35,6 +36,7 @@ from submillion.training.seconds import Seconds
 from submillion.training.self_training import SECOND, train_adapter
 from submillion.training.start import start_from_probe
 from submillion.training.trainer import BudgetTrainer
+from submillion.training.weights import baseline_weights
 
 
 def train_run(
@@ -54,7 +56,7 @@ def train_run(
     """
     folder = RunFolder(output)
     started = time.monotonic()
-    earlier = _check_output(folder, resume)
+    earlier = check_output(folder, resume)
     if earlier is not None and recipe.training.numerics is None:
         kept = recipe.training.model_copy(update={"numerics": earlier["with"]["numerics"]})
         recipe = recipe.model_copy(update={"training": kept})
@@ -95,13 +97,18 @@ def _foretell(prepared: Prepared, model: Classifier, folder: RunFolder, console:
         is_crossed = folder.exists and folder.read()["cross_validation"] is not None
         if recipe.evaluation.cv is not None and not is_crossed:
             trainings += recipe.evaluation.cv - 1  # that many trainings, each on all rows but a part
-        foretold = forecast(trainer, tokens.n_cut / max(1, len(tokens)), trainings)
+        n_cut = 0 if recipe.data.windows else tokens.n_cut
+        foretold = forecast(trainer, n_cut / max(1, len(tokens)), trainings)
     console.print(foretold.sentence(), highlight=False, soft_wrap=True)
     return foretold
 
 
-def _check_output(folder: RunFolder, resume: bool) -> dict[str, Any] | None:
-    """Return the record of the run to go on with, None for a new one; refuse what cannot be done."""
+def check_output(folder: RunFolder, resume: bool) -> dict[str, Any] | None:
+    """Return the record of the run to go on with, None for a new one.
+
+    Raises:
+        RunError: If the folder holds something else than may be gone on with.
+    """
     if not resume:
         folder.check_free()
         return None
@@ -109,6 +116,8 @@ def _check_output(folder: RunFolder, resume: bool) -> dict[str, Any] | None:
         return None
     record = folder.read()
     if record["status"] == "finished":
+        if not record["recipe"]["training"]["keep_checkpoints"]:
+            folder.remove_checkpoints()  # a kill may have come before it
         raise RunError(f"{folder.path} is finished: there is nothing to resume")
     return record
 
@@ -159,6 +168,7 @@ def _made_with(prepared: Prepared) -> dict[str, Any]:
 def _first_record(prepared: Prepared, sources: Sources) -> dict[str, Any]:
     """Return what `run.json` says before training."""
     tokens, splits = prepared.tokens["train"], prepared.splits
+    n_cut = 0 if isinstance(tokens.input_ids, Windows) else tokens.n_cut
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "recipe": prepared.recipe.model_dump(mode="json"),
@@ -170,8 +180,9 @@ def _first_record(prepared: Prepared, sources: Sources) -> dict[str, Any]:
             **splits.summary(),
             "unlabelled": _unlabelled_summary(prepared),
             "max_length": tokens.max_length,
-            "rows_cut": tokens.n_cut,
-            "share_of_rows_cut": round(tokens.n_cut / max(len(tokens), 1), 4),
+            "rows_cut": n_cut,
+            "share_of_rows_cut": round(n_cut / max(len(tokens), 1), 4),
+            "windows": len(tokens.input_ids.windows) if isinstance(tokens.input_ids, Windows) else None,
         },
         "cross_validation": None,
         "resumed": 0,
@@ -231,7 +242,8 @@ def _baselines(
         )
     texts = prepared.splits.train.texts
     with seconds.spent_on("baselines"), console.status("fitting the baselines"):
-        baselines = fit_baselines(texts, train.labels, n_labels, embeddings, recipe.seed)
+        weights = baseline_weights(recipe.training, train.labels, n_labels)
+        baselines = fit_baselines(texts, train.labels, n_labels, embeddings, recipe.seed, weights)
         rows = drawn_rows(len(texts), recipe.seed)
         remembered = {name: values[rows] for name, values in embeddings.items()}
         look = Look.of([texts[row] for row in rows], remembered, baselines, are_train=True)
@@ -292,6 +304,8 @@ def _save(prepared: Prepared, model: Classifier, folder: RunFolder) -> None:
         label_names=prepared.splits.label_names,
         label_values=prepared.splits.label_values,
         max_length=prepared.tokens["train"].max_length,
+        are_pairs=prepared.splits.are_pairs,
+        stride=prepared.recipe.data.stride,
     )
 
 

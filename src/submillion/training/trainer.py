@@ -14,6 +14,8 @@ from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
 from submillion.budget.plan import Plan
+from submillion.data.windows import Windows
+from submillion.disk import disk_refusals
 from submillion.errors import RunError
 from submillion.model.adapter import assert_planned
 from submillion.model.build import Classifier, quiet_transformers
@@ -30,23 +32,45 @@ from submillion.training.checkpoints import (
     seconds_at,
 )
 from submillion.training.sampler import SeededSampler
+from submillion.training.weights import WeightedLoss
 
 TRAINED = "trained.safetensors"
 BEST = "best.safetensors"
 
 
 class TrainRows(torch.utils.data.Dataset[dict[str, Any]]):
-    """Tokenised rows with their labels, as the Trainer takes them."""
+    """Tokenised rows with their labels, as the Trainer takes them.
 
-    def __init__(self, input_ids: Sequence[Sequence[int]], labels: np.ndarray):
+    A text in windows comes as one of them in each epoch: an epoch costs what one over cut texts does, every text counts
+    once, and none of its windows comes again before all have come.
+
+    Args:
+        input_ids: Token numbers of each row, or the windows of each text.
+        labels: `[n]` int64.
+        seed: Draws the order of a text's windows.
+
+    Attributes:
+        epoch: Tells the epoch that is trained; whoever makes the rows says how.
+    """
+
+    def __init__(self, input_ids: Sequence[Sequence[int]], labels: np.ndarray, seed: int = 0):
         self.input_ids = input_ids
         self.labels = labels
+        self.seed = seed
+        self.epoch: Callable[[], int] = lambda: 0
 
     def __len__(self) -> int:
         return len(self.input_ids)
 
     def __getitem__(self, row: int) -> dict[str, Any]:
-        return {"input_ids": self.input_ids[row], "labels": int(self.labels[row])}
+        return {"input_ids": self._tokens(row), "labels": int(self.labels[row])}
+
+    def _tokens(self, row: int) -> Sequence[int]:
+        if not isinstance(self.input_ids, Windows):
+            return self.input_ids[row]
+        n_windows = int(self.input_ids.counts[row])
+        order = np.random.default_rng((self.seed, row)).permutation(n_windows) if n_windows > 1 else (0,)
+        return self.input_ids.window(row, int(order[self.epoch() % n_windows]))
 
 
 class Collator:
@@ -88,6 +112,8 @@ class BudgetTrainer(Trainer):
         lengths: Tokens of each train row, to group batches by; None: batches are drawn at random.
         tokens_at_once: Slice micro-batches of more tokens, for memory's sake: a loss that is divided by the rows of
             the whole batch is the same in parts. None: never.
+        is_balanced: Every label is drawn equally often.
+        weighted_loss: In place of the model's own loss; None: every row counts alike.
         rank_schedule: Of AdaLoRA, which prunes while it trains and adds to the loss; None with any other method.
         trainer_arguments: Passed on to transformers' Trainer.
     """
@@ -100,6 +126,8 @@ class BudgetTrainer(Trainer):
         evaluate_scores: Callable[[Scores], dict[str, float]] | None,
         lengths: Sequence[int] | None = None,
         tokens_at_once: int | None = None,
+        is_balanced: bool = False,
+        weighted_loss: WeightedLoss | None = None,
         rank_schedule: RankSchedule | None = None,
         **trainer_arguments: Any,
     ):
@@ -109,7 +137,9 @@ class BudgetTrainer(Trainer):
         self.lengths = lengths
         self.tokens_at_once = tokens_at_once
         self.rank_schedule = rank_schedule
-        super().__init__(**trainer_arguments)
+        self.is_balanced = is_balanced
+        self.weighted_loss = weighted_loss
+        super().__init__(compute_loss_func=weighted_loss, **trainer_arguments)
         self.remove_callback(transformers.ProgressCallback)
         self.remove_callback(transformers.PrinterCallback)
         self.folder = Path(str(self.args.output_dir))
@@ -122,9 +152,26 @@ class BudgetTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SeededSampler:
         self.sampler = SeededSampler(
-            len(self.train_dataset), int(self.args.seed), self.lengths, self.args.per_device_train_batch_size
+            len(self.train_dataset),
+            int(self.args.seed),
+            self.lengths,
+            self.args.per_device_train_batch_size,
+            labels=self.train_dataset.labels if self.is_balanced else None,
         )
         return self.sampler
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
+        """Return what the losses of a step's micro-batches are divided by: its rows, or their weights."""
+        if self.weighted_loss is None:
+            return super()._get_num_items_in_batch(batch_samples, device)
+        total = (
+            torch.stack([self.weighted_loss.total(batch["labels"]) for batch in batch_samples])
+            .sum()
+            .to(device)
+        )
+        if self.args.average_tokens_across_devices and self.args.world_size > 1:
+            total = self.accelerator.gather(total).sum()
+        return total
 
     def _run_epoch(self, *arguments: Any, **named: Any) -> None:
         self.sampler.set_epoch(named["epoch"])
@@ -190,11 +237,12 @@ class BudgetTrainer(Trainer):
             self.rank_schedule.write(folder)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
-        if self.args.should_save:
-            checkpoint = self.folder / f"checkpoint-{self.state.global_step}"
-            mark_complete(checkpoint, self.state.global_step, self.seconds)
-            remove_old(self.folder)
+        checkpoint = self.folder / f"checkpoint-{self.state.global_step}"
+        with disk_refusals(checkpoint):
+            super()._save_checkpoint(model, trial)
+            if self.args.should_save:
+                mark_complete(checkpoint, self.state.global_step, self.seconds)
+                remove_old(self.folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         read_trained(self.model, Path(resume_from_checkpoint) / TRAINED)

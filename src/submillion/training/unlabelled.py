@@ -6,6 +6,7 @@ from typing import Any
 
 from submillion.data.duplicates import sha256_of_hashes, text_hashes
 from submillion.data.opened import plural
+from submillion.data.pairs import as_pair, check_pairs
 from submillion.data.read import read_rows
 from submillion.data.splits import Splits
 from submillion.errors import DataError
@@ -55,7 +56,10 @@ def read_unlabelled(
     Raises:
         DataError: If none is left, or the source does not hold what it should.
     """
+    if splits.are_pairs and isinstance(source, list):
+        source = [as_pair(text) for text in source]
     rows = read_rows(source, text_columns=text_columns, labels="never")
+    check_pairs(rows.texts, splits.are_pairs, rows.source, "train")
     known: dict[str, set[str]] = {}
     if test is not None:
         read = read_rows(test, text_columns=text_columns, label_column=label_column, labels="never")

@@ -4,12 +4,14 @@ Iyyer et al. 2015 (aclanthology.org/P15-1162, word dropout) drop whole words; he
 of them. Which ones depends on nothing but a seed, the epoch and the row, so that a resumed training drops the same.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 
+from submillion.data.token_lists import TokenLists
+from submillion.data.windows import Windows
 from submillion.encoders import load_tokenizer, resolve_encoder
 from submillion.training.trainer import TrainRows
 
@@ -26,9 +28,6 @@ class NoisyRows(TrainRows):
         share: Of the tokens, from 0 up to below 1.
         seed: Draws which, together with epoch and row.
         kept: Token numbers that are never dropped.
-
-    Attributes:
-        epoch: Tells the epoch that is trained; whoever makes the rows says how.
     """
 
     def __init__(
@@ -39,9 +38,8 @@ class NoisyRows(TrainRows):
         seed: int,
         kept: Collection[int],
     ):
-        super().__init__(input_ids, labels)
-        self.share, self.seed, self.kept = share, seed, kept
-        self.epoch: Callable[[], int] = lambda: 0
+        super().__init__(input_ids, labels, seed)
+        self.share, self.kept = share, kept
 
     def __getitem__(self, row: int) -> dict[str, Any]:
         whole = super().__getitem__(row)
@@ -73,8 +71,11 @@ def drop_tokens(
     return [token for place, token in enumerate(input_ids) if place not in dropped]
 
 
-def shifted(input_ids: Sequence[Sequence[int]], seed: int, kept: Collection[int]) -> list[list[int]]:
+def shifted(input_ids: Sequence[Sequence[int]], seed: int, kept: Collection[int]) -> Sequence[Sequence[int]]:
     """Return validation rows with a fifth of their tokens dropped, the same ones each time."""
+    if isinstance(input_ids, Windows):
+        fewer = shifted(input_ids.windows, seed, kept)
+        return Windows(TokenLists.of(fewer), input_ids.counts)
     return [drop_tokens(ids, SHIFTED_SHARE, (seed, row), kept) for row, ids in enumerate(input_ids)]
 
 

@@ -5,9 +5,11 @@ import pytest
 from submillion.budget.families import FAMILIES, family_of, length_limit, max_positions
 from submillion.errors import ConfigError
 
+SUPPORTED = "albert, bert, camembert, deberta, deberta-v2, distilbert, electra, modernbert, mpnet, roberta, xlm-roberta"
+
 
 def test_the_supported_families():
-    assert sorted(FAMILIES) == ["bert", "camembert", "roberta", "xlm-roberta"]
+    assert ", ".join(sorted(FAMILIES)) == SUPPORTED
     assert all(family.model_type == name for name, family in FAMILIES.items())
 
 
@@ -20,16 +22,15 @@ def test_no_feed_forward_suffix_matches_a_head_layer(model_type):
 
 def test_another_family_is_refused_by_name():
     with pytest.raises(ConfigError) as caught:
-        family_of("distilbert", "distilbert/distilbert-base-uncased")
+        family_of("xlnet", "xlnet/xlnet-base-cased")
     assert str(caught.value) == (
-        "model='distilbert/distilbert-base-uncased' is of family 'distilbert', which is not supported: supported are "
-        "bert, camembert, roberta, xlm-roberta. Choose an encoder of one of them."
+        f"model='xlnet/xlnet-base-cased' is of family 'xlnet', which is not supported: supported are {SUPPORTED}. "
+        "Choose an encoder of one of them."
     )
     with pytest.raises(ConfigError) as caught:
         family_of("t5")
     assert str(caught.value) == (
-        "there is no family 't5': supported are bert, camembert, roberta, xlm-roberta. Choose an encoder of one of "
-        "them."
+        f"there is no family 't5': supported are {SUPPORTED}. Choose an encoder of one of them."
     )
 
 
@@ -44,6 +45,9 @@ def config(model_type: str, positions: int, pad: int) -> SimpleNamespace:
         ("roberta", 514, 1, 512),
         ("xlm-roberta", 514, 1, 512),
         ("camembert", 514, 1, 512),
+        ("mpnet", 514, 1, 512),
+        ("distilbert", 512, 0, 512),
+        ("modernbert", 8192, 50283, 8192),
     ],
 )
 def test_position_ids_of_the_roberta_kind_start_after_padding(model_type, positions, pad, limit):

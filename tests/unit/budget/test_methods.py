@@ -46,7 +46,7 @@ def test_a_method_without_rank_says_so_in_one_line(method):
 
 def refusal(**wish):
     with pytest.raises(ConfigError) as caught:
-        make_plan(BertConfig(**TINY), 3, **wish)
+        make_plan(BertConfig(**TINY), 3, **{"target_modules": "default", **wish})
     return str(caught.value)
 
 
@@ -127,8 +127,8 @@ def test_open_targets_include_the_methods_own():
 
 def test_what_stands_on_disk_is_said():
     bert = BertConfig(**TINY)
-    lora = make_plan(bert, 3, rank=2, pooling="mean")
-    pissa = make_plan(bert, 3, rank=2, pooling="mean", init_lora_weights="pissa")
+    lora = make_plan(bert, 3, rank=2, pooling="mean", target_modules="default")
+    pissa = make_plan(bert, 3, rank=2, pooling="mean", target_modules="default", init_lora_weights="pissa")
     assert (lora.saved_parameters, pissa.saved_parameters) == (1280, 2560)
     assert pissa.trainable_parameters == lora.trainable_parameters
     assert pissa.warnings == (
@@ -136,7 +136,7 @@ def test_what_stands_on_disk_is_said():
         "unchanged encoder it is plain LoRA of rank 4, 2,560 numbers, of which the 1,280 held against the budget "
         "trained.",
     )
-    vera = make_plan(bert, 3, method="vera", rank=16, pooling="mean")
+    vera = make_plan(bert, 3, method="vera", rank=16, pooling="mean", target_modules="default")
     assert vera.saved_parameters == vera.adapter_parameters + 16 * (64 + 64)
 
 
@@ -152,9 +152,9 @@ def test_usual_ranks_bound_an_open_rank():
 def test_the_recipe_names_every_method_and_start():
     described = BudgetConfig.model_fields["method"].description
     assert described is not None
-    assert described.removeprefix("How the encoder is adapted: ").rstrip(".").replace(" or ", ", ").split(
-        ", "
-    ) == [*METHODS]
+    assert described.removeprefix("How the encoder is adapted, by PEFT's name: ").rstrip(".").replace(
+        " or ", ", "
+    ).split(", ") == [*METHODS]
     starts = BudgetConfig.model_fields["init_lora_weights"].annotation
     assert all(repr(name) in str(starts) for name in INITIALISATIONS)
     assert set(FAST) <= set(METHODS)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import transformers
-from transformers import BertConfig, DistilBertConfig, RobertaConfig
+from transformers import AlbertConfig, BertConfig, ModernBertConfig, RobertaConfig, XLNetConfig
 
 from conftest import TINY
-from submillion.budget import Plan, make_plan, make_plans
+from submillion.budget import FAMILIES, Plan, make_plan, make_plans
 from submillion.errors import BudgetError, ConfigError
 
 SHARED = Path(__file__).parents[4] / "shared" / "roberta-base"
@@ -121,7 +121,7 @@ def test_the_json_has_the_designs_fields_and_is_json():
 def test_defaults_of_make_plan():
     plan = make_plan(RobertaConfig(**TINY), 4)
     assert (plan.target_modules, plan.head, plan.pooling, plan.layers) == (
-        ("query", "dense"),
+        ("query", "value"),
         "full",
         "first",
         "all",
@@ -282,10 +282,29 @@ def test_wrong_arguments_are_reported_together():
 
 
 def test_another_family_is_refused():
-    assert message_of(ConfigError, DistilBertConfig(), 2) == (
-        "model='a config' is of family 'distilbert', which is not supported: supported are bert, camembert, roberta, "
-        "xlm-roberta. Choose an encoder of one of them."
+    assert message_of(ConfigError, XLNetConfig(), 2) == (
+        f"model='a config' is of family 'xlnet', which is not supported: supported are {', '.join(sorted(FAMILIES))}. "
+        "Choose an encoder of one of them."
     )
+
+
+@pytest.mark.parametrize("wish", ["q", "qv", "k"])
+def test_a_part_of_a_fused_projection_is_refused(wish):
+    assert message_of(ConfigError, ModernBertConfig(), 2, target_modules=wish) == (
+        f"target_modules={wish!r}: the family modernbert holds query, key and value in one layer, attn.Wqkv: give one of "
+        "qkv, attention, all-linear, default, or patterns."
+    )
+
+
+def test_shared_blocks_count_once():
+    """ALBERT runs one block twelve times; its adapter is one pair of matrices a layer."""
+    plan = make_plan(
+        AlbertConfig(hidden_size=64, embedding_size=16, num_attention_heads=4, intermediate_size=128),
+        2,
+        rank=2,
+    )
+    assert plan.adapter_parameters == 2 * 2 * (64 + 64)  # query and value
+    assert "it has 1, numbered 0 to 0" in message_of(ConfigError, AlbertConfig(), 2, layers="last:2")
 
 
 def test_a_folder_without_a_usable_config(tmp_path):

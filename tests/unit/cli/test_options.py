@@ -67,6 +67,8 @@ def test_no_flag_has_a_default_of_its_own():
         (("--max-length", "64"), "max_length", 64),
         (("--num-train-epochs", "1.5"), "num_train_epochs", 1.5),
         (("--seed", "1"), "seed", 1),
+        (("--class-weights", "balanced"), "class_weights", "balanced"),
+        (("--class-weights", "a=b=5, ham=0.5"), "class_weights", {"a=b": 5.0, "ham": 0.5}),
         (("--model", "a/b"), "model", "a/b"),
     ],
 )

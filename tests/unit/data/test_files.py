@@ -57,9 +57,9 @@ def test_json_lines_in_pieces(write):
                                                        "each text must have exactly one label. Name a column with one "
                                                        "label, or make one with --label-column from another column"),
         ("a.jsonl", '{"text": "a", "label": 0.5}', "label column 'label' holds numbers that are no integers (row 1 "
-                                                   "(rows are counted from 1, below any header)): a regression task; "
-                                                   "labels are strings or integers. Bin the numbers, or name another "
-                                                   "column with --label-column"),
+                                                   "(rows are counted from 1, below any header)): a regression task, "
+                                                   "and only classification is done. Put the numbers into classes "
+                                                   "(low, medium, high), or name another column with --label-column"),
         ("a.jsonl", '{"text": "a", "label": "x"}\n{"text": "b"}', "label column 'label' is empty in row 2 (rows are "
                                                                   "counted from 1, below any header); give every row "
                                                                   "a label, or leave these rows out of the file"),

@@ -109,9 +109,33 @@ def test_fractions_are_a_regression():
     with pytest.raises(DataError) as caught:
         encode_labels(["1", "0.5", "2"], source="train.csv")
     assert str(caught.value) == (
-        "train.csv: the labels are numbers, but not all integers (row 2, rows counted from 1): a regression task. "
-        "Bin the numbers, or name another column with --label-column"
+        "train.csv: the labels are numbers, but not all integers (row 2, rows counted from 1; 3 different ones): a "
+        "regression task, and only classification is done. Put the numbers into classes (low, medium, high), or name "
+        "another column with --label-column"
     )
+
+
+@pytest.mark.parametrize("labels", [["1", "2e-3"], ["+0.5", "1"], [".5", "7."], ["-1.25", "3"]])
+def test_fractions_in_any_form(labels):
+    with pytest.raises(DataError, match="a regression task, and only classification is done"):
+        encode_labels(labels)
+
+
+def test_integers_that_are_nearly_all_different_are_a_regression():
+    prices = [str(7 * price + 5) for price in range(30)]
+    with pytest.raises(DataError) as caught:
+        encode_labels(prices, source="prices.csv")
+    assert str(caught.value) == (
+        "prices.csv: the labels are 30 different numbers in 30 rows, from 5 to 208: a regression task, and only "
+        "classification is done. Put the numbers into classes (low, medium, high), or name another column with "
+        "--label-column; if they are classes, write them as words such as class_7"
+    )
+
+
+def test_numbered_classes_with_two_rows_each_are_classes():
+    assert len(encode_labels([row // 2 for row in range(300)]).names) == 150
+    assert len(encode_labels(list(range(20))).names) == 20
+    assert len(encode_labels([f"class_{row}" for row in range(30)]).names) == 30
 
 
 STARS = {"known": ("1", "2", "3"), "known_values": (0, 1, 2)}

@@ -268,7 +268,15 @@ def test_summary_is_json():
         "source": "list",
         "sha256": split_sha256(splits.validation.texts),
     }
-    assert list(summary) == ["splits", "label_names", "label_values", "test_sha256", "n_left_out", "notes"]
+    assert list(summary) == [
+        "splits",
+        "label_names",
+        "label_values",
+        "text_pairs",
+        "test_sha256",
+        "n_left_out",
+        "notes",
+    ]
 
 
 def test_take_keeps_the_asked_order():

@@ -55,7 +55,7 @@ def test_nulls_in_a_frame():
         ([("a", "x"), ("b",)], "list: row 2 is tuple ('b',); give (text, label) pairs, or texts alone"),
         ([("a", "x"), "b"], "list: row 2 is str 'b'; give (text, label) pairs, or texts alone"),
         (7, "cannot read rows from a int; give a path, a pandas DataFrame, a datasets.Dataset, a dict of lists, a list "
-            "of (text, label) pairs, or a list of texts"),
+            "of (text, label) pairs (of two texts: ((text, text), label)), or a list of texts"),
         ({"text": ["a"], "label": [1, 2]}, "dict: the columns differ in length ('text' 1, 'label' 2 rows); give every "
                                            "column as many rows"),
         ({"text": "abc", "label": "d"}, "dict: column 'text' is a str; every column must be a list"),

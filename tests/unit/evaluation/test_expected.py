@@ -91,3 +91,17 @@ def test_a_model_that_is_always_right_or_always_wrong_is_expected_to_stay_so():
     known, new = np.array([0.6, 0.9]), np.array([0.7, 0.95])
     assert above_threshold(known, np.array([False, False]), new, np.ones(2)) == 0.0
     assert above_threshold(known, np.array([True, True]), np.array([0.65, 0.95]), np.ones(2)) == 1.0
+
+
+def test_no_estimate_is_given_where_the_unlike_rows_are_far_from_every_label():
+    known, right = confident(500)
+    new, _ = confident(500, seed=1)
+    scores = np.r_[np.zeros(250), np.ones(250)]
+    found = expect(known, right, new, unlike(scores, at_least=0.4), seed=0, affinity=0.2)
+    assert found.accuracy is None
+    assert found.refused == (
+        "50 % of the rows are unlike training and far from every label of it (affinity 0.20, below 0.45): they may be of a "
+        "class that training lacks. Label a few of them"
+    )
+    for affinity, at_least in ((0.2, 0.01), (0.6, 0.4), (None, 0.4)):
+        assert expect(known, right, new, unlike(scores, at_least), seed=0, affinity=affinity).accuracy

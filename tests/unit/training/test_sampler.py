@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from submillion.training.sampler import SeededSampler
+from submillion.training.sampler import SeededSampler, balanced_rows
 
 
 @given(st.integers(0, 200), st.integers(0, 2**32 - 1), st.integers(0, 50))
@@ -152,3 +152,41 @@ def test_grouping_neither_reads_nor_moves_the_global_generator():
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(99)
     assert list(SeededSampler(90, 1, lengths, 8)) == first
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=120), st.integers(0, 2**32 - 1), st.integers(0, 9))
+def test_balanced_rows_hold_every_label_equally_often(labels, seed, epoch):
+    labels = np.array(labels)
+    sampler = SeededSampler(len(labels), seed, labels=labels)
+    sampler.set_epoch(epoch)
+    rows = np.array(list(sampler))
+    assert len(rows) == len(sampler) == len(labels)
+    counts = np.bincount(labels[rows])[np.unique(labels)]
+    assert counts.max() - counts.min() <= 1
+    for label in np.unique(labels):  # no row of a label comes more often than another by more than one
+        often = np.bincount(rows, minlength=len(labels))[labels == label]
+        assert often.max() - often.min() <= 1
+    assert list(sampler) == rows.tolist()
+
+
+def test_balanced_rows_see_all_of_a_large_label_over_the_epochs():
+    labels = np.array([0] * 95 + [1] * 5)
+    sampler = SeededSampler(100, 3, labels=labels)
+    seen: set[int] = set()
+    for epoch in range(8):
+        sampler.set_epoch(epoch)
+        rows = list(sampler)
+        assert len(set(rows)) == 55
+        seen |= set(rows)
+    assert len(seen) > 95
+
+
+def test_balanced_rows_are_shuffled_and_may_be_grouped_by_length():
+    labels, lengths = np.array([0, 1] * 60), skewed(120)
+    grouped = SeededSampler(120, 1, lengths, 8, labels)
+    spread = [np.ptp(np.array(lengths)[batch]) for batch in batches(grouped, 0, 8)]
+    plain = [
+        np.ptp(np.array(lengths)[batch]) for batch in batches(SeededSampler(120, 1, labels=labels), 0, 8)
+    ]
+    assert np.mean(spread) < np.mean(plain) / 2
+    assert balanced_rows(np.array([], dtype=np.int64), torch.Generator()).tolist() == []

@@ -1,0 +1,137 @@
+"""Ways to a faster graph on a CPU, of which `submillion export` takes the fastest that keeps the labels.
+
+    python benchmarks/export_ways.py              some minutes; nncf's ways where nncf is installed
+
+One adapter (all-MiniLM-L6-v2, first token, 520 AG News rows, one epoch, fp32), exported by `submillion export`; other rows,
+like length together, one thread. Rows a second of processor time, two rounds, the better one; share of labels that differ
+from fp32's. Reads ../shared/agnews; the test split is not read.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pandas as pd
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from tokenizers import Tokenizer
+
+import submillion
+from export_speed import AGNEWS, _trained
+from record import append, stands
+from submillion.exporters.openvino import decline_telemetry
+
+NAME = "export_ways"
+N_ROWS, N_TRAIN, TOKENS_AT_ONCE, ROUNDS = 240, 520, 1024, 2
+Call = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser()
+    asked.add_argument("--run", help="a finished run in place of a new training")
+    options = asked.parse_args()
+    if stands(NAME, rows=N_ROWS):
+        return
+    rows = pd.read_csv(AGNEWS / "train_text.csv").sample(N_TRAIN + N_ROWS, random_state=3)
+    texts = rows["text"][N_TRAIN:].tolist()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        run = Path(options.run) if options.run else _trained(rows[:N_TRAIN], folder)
+        for format in ("onnx", "openvino"):
+            submillion.export(run, folder / format, format=format, data=texts[:64])
+        tokenizer = Tokenizer.from_file(str(folder / "onnx" / "tokenizer.json"))
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(max_length=85)
+        batches = list(_batches([row.ids for row in tokenizer.encode_batch_fast(texts)]))
+        ways = {**_of_onnxruntime(folder), **_of_openvino(folder, batches)}
+        best: dict[str, float] = dict.fromkeys(ways, 0.0)
+        labels: dict[str, np.ndarray] = {}
+        for _ in range(ROUNDS):
+            for way, call in ways.items():
+                started = time.process_time()
+                labels[way] = np.concatenate([call(ids, mask).argmax(axis=1) for ids, mask in batches])
+                best[way] = max(best[way], N_ROWS / (time.process_time() - started))
+    fp32 = labels["onnxruntime fp32"]
+    figures = {
+        way: {
+            "rows_per_second": round(rate, 1),
+            "labels_changed": round(float((labels[way] != fp32).mean()), 4),
+        }
+        for way, rate in best.items()
+    }
+    append(NAME, figures, rows=N_ROWS)
+
+
+def _batches(rows: list[list[int]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield padded token numbers and masks, longest rows first."""
+    rows = sorted(rows, key=len, reverse=True)
+    while rows:
+        longest = len(rows[0])
+        part, rows = rows[: TOKENS_AT_ONCE // longest], rows[TOKENS_AT_ONCE // longest :]
+        ids, mask = np.zeros((2, len(part), longest), dtype=np.int64)
+        for place, row in enumerate(part):
+            ids[place, : len(row)], mask[place, : len(row)] = row, 1
+        yield ids, mask
+
+
+def _of_onnxruntime(folder: Path) -> dict[str, Call]:
+    plain = folder / "onnx" / "model.onnx"
+    calls = {"onnxruntime fp32": _session(plain)}
+    for way, options in {
+        "int8 of 7 bits, a scale a column": {"reduce_range": True, "per_channel": True},
+        "int8 of 8 bits, a scale a column": {"per_channel": True},
+        "int8 of 8 bits, one scale": {},
+        "uint8, a scale a column": {"per_channel": True, "weight_type": QuantType.QUInt8},
+    }.items():
+        model = onnx.load(plain)
+        del model.graph.value_info[:]
+        path = folder / f"{way}.onnx"
+        options = {"weight_type": QuantType.QInt8} | options
+        quantize_dynamic(model, path, op_types_to_quantize=["MatMul", "Gemm"], **options)
+        calls[f"onnxruntime {way}"] = _session(path)
+    return calls
+
+
+def _session(path: Path) -> Call:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return lambda ids, mask: session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
+
+
+def _of_openvino(folder: Path, batches: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, Call]:
+    decline_telemetry()
+    import openvino
+
+    def call(model: object) -> Call:
+        compiled = openvino.compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": 1})
+        return lambda ids, mask: compiled({"input_ids": ids, "attention_mask": mask})["logits"]
+
+    def read(path: Path) -> object:
+        return openvino.Core().read_model(str(path))
+
+    plain = folder / "openvino" / "openvino_model.xml"
+    calls = {
+        "openvino fp32": call(read(plain)),
+        "openvino, the int8 file of onnxruntime": call(
+            read(folder / "int8 of 7 bits, a scale a column.onnx")
+        ),
+    }
+    if find_spec("nncf") is None:
+        return calls
+    import nncf
+
+    symmetric = nncf.CompressWeightsMode.INT8_SYM
+    calls["openvino, weights compressed by nncf"] = call(nncf.compress_weights(read(plain), mode=symmetric))
+    samples = nncf.Dataset([{"input_ids": ids, "attention_mask": mask} for ids, mask in batches])
+    quantised = nncf.quantize(read(plain), samples, model_type=nncf.ModelType.TRANSFORMER, subset_size=40)
+    return calls | {"openvino, calibrated int8 by nncf": call(quantised)}
+
+
+if __name__ == "__main__":
+    main()

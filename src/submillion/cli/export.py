@@ -1,0 +1,84 @@
+"""`submillion export`."""
+
+import click
+
+from submillion.cli.options import CommaList
+
+
+@click.command(
+    "export",
+    epilog="Examples:\n\n\b\n"
+    "  submillion export runs/first --output shipped --format onnx --int8\n"
+    "  submillion export runs/first --output merged --format merged --zip\n"
+    "  submillion export runs/first --output shipped --format openvino --data texts.csv",
+)
+@click.argument("run")
+@click.option("--output", required=True, help="The folder that is made, whole or not at all.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["peft", "merged", "onnx", "openvino"]),
+    required=True,
+    help="peft: the adapter; merged: a stock transformers model; onnx, openvino: a graph for that runtime.",
+)
+@click.option("--int8", is_flag=True, help="With onnx: weights and products in 8 bits.")
+@click.option("--zip", "zip_", is_flag=True, help="Write OUTPUT.zip too, the same bytes each time.")
+@click.option("--overwrite", is_flag=True, help="Replace an export that stands there.")
+@click.option(
+    "--data",
+    help="Rows to compare on; labels are not read. Default: the run's validation rows, else its train rows.",
+)
+@click.option("--text-columns", type=CommaList(), help="Columns of --data joined by a space into the text.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    help="Largest difference of a logit from the run's, as a share of their standard deviation.  [default: 0.001; int8: 0.5]",
+)
+@click.option(
+    "--changed-labels",
+    type=click.FloatRange(0, 1),
+    help="Largest share of the rows compared whose label changes.  [default: 0; int8: 0.02]",
+)
+@click.option("--encoder", help="The base's folder or hub id, where it now lies elsewhere.")
+@click.option(
+    "--label-names", type=CommaList(), help="For an adapter that carries none: its labels, in order."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    run: str,
+    output: str,
+    format_: str,
+    int8: bool,
+    zip_: bool,
+    overwrite: bool,
+    data: str | None,
+    text_columns: tuple[str, ...] | None,
+    tolerance: float | None,
+    changed_labels: float | None,
+    encoder: str | None,
+    label_names: tuple[str, ...] | None,
+    as_json: bool,
+) -> None:
+    """Write a run for a runtime that needs nothing of this package.
+
+    The export is run by its own runtime and compared with the run in fp32 on real rows; where it answers otherwise
+    nothing is written. RUN is a run folder, or any PEFT adapter of a text classifier.
+    """
+    from submillion.cli import show
+    from submillion.exporters import export_run
+
+    record = export_run(
+        run,
+        output,
+        format=format_,
+        int8=int8,
+        zip=zip_,
+        overwrite=overwrite,
+        data=data,
+        text_columns=text_columns,
+        tolerance=tolerance,
+        changed_labels=changed_labels,
+        encoder=encoder,
+        label_names=label_names,
+    )
+    show.result(record, as_json, show.exported)

