@@ -150,30 +150,23 @@ def families_page() -> str:
 
 
 def methods_page() -> str:
-    """Return a table of the methods: what each trains on one layer."""
+    """Return a table of the methods: what each trains, and its count."""
     lines = [
         "# Methods",
         "",
         "Generated from the methods table (`submillion.budget.methods`) by `make docs`. `--method` of `plan`, `train` and `search` takes",
-        "one of these, by PEFT's own name. What trains on a linear layer of `d_out` outputs and `d_in` inputs at rank `r`, as `plan`",
-        "counts it; and the count for one layer of 384 x 384 at rank 8.",
+        "one of these, by PEFT's own name (`bitfit` is PEFT's BEFT). The count is of one layer of `d_out` outputs and `d_in` inputs at",
+        "rank `r` (of `oft` and `boft` the block size); beside it that of a layer of 384 x 384 at rank 8.",
         "",
-        "| method | source | trains, for each layer | at 384 x 384 | rank | fast path |",
-        "|---|---|---|---|---|---|",
+        "| method | trains | source | count of a layer | at 384 x 384 | open rank, at most | scale | fast path | merges |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, method in METHODS.items():
-        about = (method.trained.__doc__ or "").split("\n")[0]
-        source = about[about.rindex("(") + 1 : about.rindex(")")] if "(" in about else "-"
-        if name == "rslora":
-            source = "Kalajdzievski 2023, arXiv:2312.03732"
-        count = size(method.trained(8, 384, 384))
-        what = ", ".join(
-            f"`{each.removesuffix('.weight').replace('.default', '')}`"
-            for each in method.trained(8, 384, 384)
-        )
+        count = f"{size(method.trained(8, 384, 384)):,}" if method.adapts == "linear" else "-"
         lines.append(
-            f"| `{name}` | {source} | {what} | {count:,} | {'yes' if method.has_rank else '-'} "
-            f"| {'yes' if method.has_fast_path else 'plain'} |"
+            f"| `{name}` | {method.about} | {method.source} | {method.formula} | {count} "
+            f"| {method.usual_rank if method.has_rank else 'no rank'} | {'`lora_alpha`' if method.has_alpha else '-'} "
+            f"| {'yes' if method.has_fast_path else 'plain'} | {'yes' if method.merges else 'no'} |"
         )
     return "\n".join([*lines, ""])
 

@@ -120,20 +120,26 @@ class BudgetConfig(Section):
     budget: int = Field(
         1_000_000, ge=1, description="Most parameters that may train, head included; inclusive."
     )
-    method: Literal["lora", "rslora", "dora", "vera", "loha", "lokr", "ia3", "ln_tuning"] = Field(
-        "lora", description="How the encoder is adapted, by PEFT's name."
+    method: str = Field(
+        "lora",
+        description="How the encoder is adapted, by PEFT's name: lora, rslora, dora, adalora, loha, lokr, vera, oft, boft, ia3, "
+        "bitfit, ln_tuning or prompt_tuning.",
     )
     target_modules: str | tuple[str, ...] | None = Field(
         "default",
         description="What is adapted: q, qv, qkv, attention, all-linear, or name patterns as PEFT matches them. default: the "
-        "query and every linear layer after attention.",
+        "query and every linear layer after attention; of ia3 key, value and the end of the feed-forward block, of bitfit "
+        "all-linear.",
     )
     rank: Literal["allocate"] | Annotated[int, Field(ge=1)] | None = Field(
         None,
-        description="LoRA rank; allocate: its count given out by what the layers read. Default: the largest within the "
-        "budget, at most max_rank.",
+        description="LoRA rank, or block size of oft and boft; allocate: its count given out by what the layers read. "
+        "Default: the largest within the budget, at most max_rank.",
     )
-    max_rank: int | None = Field(8, ge=1, description="Largest rank taken where rank is left open.")
+    max_rank: Literal["usual"] | Annotated[int, Field(ge=1)] | None = Field(
+        "usual",
+        description="Largest rank taken where rank is left open; usual: 8, of vera 256, of oft 32; null: whatever fits.",
+    )
     lora_alpha: float | None = Field(None, gt=0, description="LoRA scale numerator. Default: twice the rank.")
     lora_dropout: float = Field(
         0.1, ge=0, lt=1, description="Dropout before LoRA's A matrix, from 0 up to below 1."
@@ -149,6 +155,12 @@ class BudgetConfig(Section):
     )
     rank_pattern: dict[str, int] | None = Field(
         None, description="Another rank for single modules, by their whole names; 0: not adapted."
+    )
+    init_lora_weights: Literal["gaussian", "orthogonal", "eva", "pissa", "olora"] | None = Field(
+        None, description="How LoRA's matrices start, with lora and rslora. Default: A at random, B at zero."
+    )
+    num_virtual_tokens: int = Field(
+        20, ge=1, description="Virtual tokens before each text, with prompt_tuning."
     )
 
 
@@ -470,6 +482,7 @@ _SHOULD_BE = {
     "layers": "all, last:K or a list of block numbers",
     "target_modules": "text or a list of texts",
     "rank": "a whole number of at least 1, or allocate",
+    "max_rank": "a whole number of at least 1, or usual",
     "adapter_scale": "choose, or a number above 0 and at most 1",
     "class_weights": "balanced, or a mapping of labels to weights above 0",
     "candidates": "grid, or a whole number of at least 1",

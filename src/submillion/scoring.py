@@ -114,7 +114,7 @@ def _in_batches(
         lengths = [len(ids) for ids in input_ids]
         most_tokens = TOKENS_AT_ONCE if device.type == "cpu" else None
         for batch in batches_of_like_length(lengths, batch_size, most_tokens):
-            length = rounded_length(lengths[batch[0]], max_positions(model.config))
+            length = rounded_length(lengths[batch[0]], max_positions(model.config) - model.n_virtual_tokens)
             padded, mask = pad([input_ids[row] for row in batch], model.config.pad_token_id, length)
             values = [value.float().cpu().numpy() for value in forward(padded.to(device), mask.to(device))]
             if not results:

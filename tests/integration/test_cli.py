@@ -270,7 +270,7 @@ def test_train_and_model_in_the_recipe_are_enough(files, tmp_path, capsys):
     [
         (["plan"], "Missing option '--labels'"),
         (["plan", "--labels", "x"], "'x' is not a valid integer"),
-        (["plan", "--labels", "3", "--method", "full"], "'full' is not one of 'lora', 'rslora'"),
+        (["plan", "--labels", "3", "--head", "none"], "'none' is not one of 'full', 'output'"),
         (["train", "--train", "a.csv"], "Missing option '--output'"),
         (["train", "--output", "o", "--epochs", "3"], "No such option"),
         (["predict", "run"], "give either --input and --output, or --text"),

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, AutoModelForSequ
 
 from conftest import TINY, TINY_OF
 from submillion.budget import FAMILIES, Plan, make_plan, make_plans
+from submillion.budget.methods import MARKS, PROMPT, is_of_adapter
 from submillion.errors import BudgetError
 from submillion.model.adapter import assert_planned, attach, freeze_unplanned, peft_config, quiet_peft
 
@@ -50,10 +52,11 @@ def assert_equal(model: Built, plan: Plan):
     of_head = 0 if model.head is None else sum(value.numel() for value in model.head.parameters())
     assert trainable + of_head == plan.trainable_parameters == plan.adapter_parameters + plan.head_parameters
     assert total + of_head == plan.total_parameters
+    marks = "|".join(re.escape(f".{mark}") for mark in MARKS)
     adapted = {
-        name.removeprefix("encoder.base_model.model.").split(".lora_")[0]
+        re.split(marks, name.removeprefix("encoder.base_model.model."))[0]
         for name in trained
-        if ".lora_" in name
+        if is_of_adapter(name) and not name.endswith(PROMPT)
     }
     assert adapted == {name for names in plan.matched_modules.values() for name in names}
 
@@ -73,7 +76,7 @@ def test_every_family_head_and_target_set(model_type, head, pooling):
 @pytest.mark.parametrize("method", ["lora", "rslora"])  # for the others see test_methods.py
 @pytest.mark.parametrize(("head", "pooling"), HEADS)
 @pytest.mark.parametrize("model_type", ["bert", "roberta"])
-def test_every_method_and_choice_of_layers(model_type, head, pooling, method, layers):
+def test_loras_pairs_and_choice_of_layers(model_type, head, pooling, method, layers):
     config = tiny(model_type)
     for target_modules in ("qv", "dense"):
         plan = make_plan(

@@ -164,7 +164,7 @@ def test_precedence_is_default_recipe_flag(write):
     path = write("training: {learning_rate: 0.5, weight_decay: 0.5}\n")
     recipe = load_recipe(path, weight_decay=0.25, seed=3)
     assert recipe.training.warmup_ratio == Recipe().training.warmup_ratio
-    assert recipe.budget.max_rank == Recipe().budget.max_rank == 8
+    assert recipe.budget.max_rank == Recipe().budget.max_rank == "usual"
     assert recipe.training.learning_rate == 0.5
     assert recipe.training.weight_decay == 0.25
     assert recipe.seed == 3

@@ -22,14 +22,20 @@ def with_ranks(plan: Plan, ranks: Mapping[str, int]) -> Plan:
             left.
         BudgetError: If the plan then is beyond its budget.
     """
-    shapes = adapted_shapes(plan)
+    if not METHODS[plan.method].is_low_rank_pair or plan.rank is None:
+        able = ", ".join(name for name, method in METHODS.items() if method.is_low_rank_pair)
+        raise ConfigError(
+            f"method={plan.method!r} takes no other rank for single modules: leave rank_pattern and rank='allocate' out, or "
+            f"give a method that does: {able}"
+        )
+    uniform, shapes = plan.rank, adapted_shapes(plan)
     problems = [f"{name} is not adapted by this plan" for name in ranks if name not in shapes]
     problems += [
         f"{name}={rank} is outside 0 to {largest_rank([shapes[name]])}"
         for name, rank in ranks.items()
         if name in shapes and not 0 <= rank <= largest_rank([shapes[name]])
     ]
-    if not problems and not any(ranks.get(name, plan.rank) for name in shapes):
+    if not problems and not any(ranks.get(name, uniform) for name in shapes):
         problems.append("every module has rank 0")
     if problems:
         raise ConfigError(
@@ -39,7 +45,7 @@ def with_ranks(plan: Plan, ranks: Mapping[str, int]) -> Plan:
     adapter: dict[str, Shape] = {
         f"{WRAPPED}{module}.{name}": shape
         for module, (d_out, d_in) in shapes.items()
-        if (rank := ranks.get(module, plan.rank))
+        if (rank := ranks.get(module, uniform))
         for name, shape in trained(rank, d_out, d_in).items()
     }
     head = {name: shape for name, shape in plan.trainable_shapes.items() if ".lora_" not in name}
@@ -52,7 +58,8 @@ def with_ranks(plan: Plan, ranks: Mapping[str, int]) -> Plan:
     total = plan.total_parameters - plan.adapter_parameters + size(adapter)
     return replace(
         plan,
-        rank_pattern={name: rank for name, rank in ranks.items() if rank != plan.rank},
+        saved_parameters=size(adapter) * plan.saved_parameters // plan.adapter_parameters,
+        rank_pattern={name: rank for name, rank in ranks.items() if rank != uniform},
         adapter_parameters=size(adapter),
         trainable_parameters=trainable,
         total_parameters=total,

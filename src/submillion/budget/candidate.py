@@ -18,11 +18,11 @@ class Plan:
         n_labels: Labels of the classifier.
         budget: Most parameters that may train, head included; inclusive.
         method: A name in `METHODS`.
-        target_modules: Suffix patterns as PEFT's ``LoraConfig`` takes them.
+        target_modules: Suffix patterns as PEFT's ``LoraConfig`` takes them; none where the method adapts no linear layer.
         exclude_modules: Suffixes of linear layers that are never adapted (they do no work with mean pooling).
-        rank: LoRA's r.
-        lora_alpha: LoRA's numerator of the scale.
-        lora_dropout: Dropout before LoRA's first matrix.
+        rank: LoRA's r, AdaLoRA's ``init_r``, the block size of OFT and BOFT; None where the method has none.
+        lora_alpha: LoRA's numerator of the scale; None where the method has none.
+        lora_dropout: Dropout before LoRA's first matrix; 0 where the method has none.
         head: "full" or "output"; always "full" with mean pooling, whose head is one layer.
         pooling: "first" or "mean".
         layers: Blocks that are adapted: "all", or their numbers from 0.
@@ -40,6 +40,10 @@ class Plan:
         matched_modules: Pattern -> names of the modules that it adapts.
         warnings: What the user should know before training.
         rank_pattern: Module -> rank, where that is another than ``rank``; 0: it is not adapted.
+        init_lora_weights: How LoRA's matrices start; None: PEFT's default, B at zero.
+        num_virtual_tokens: Of prompt tuning; None of any other method.
+        saved_parameters: Numbers that the saved adapter holds besides the head.
+        feedforward_modules: The adapted layers that close a feed-forward block.
         trainable_shapes: Name in the built model -> shape of each trained parameter. The built model holds the
             ``PeftModel`` as ``encoder`` and, with mean pooling, the linear layer as ``head``.
     """
@@ -51,8 +55,8 @@ class Plan:
     method: str
     target_modules: tuple[str, ...]
     exclude_modules: tuple[str, ...]
-    rank: int
-    lora_alpha: float
+    rank: int | None
+    lora_alpha: float | None
     lora_dropout: float
     head: str
     pooling: str
@@ -70,12 +74,16 @@ class Plan:
     matched_modules: Mapping[str, tuple[str, ...]]
     warnings: tuple[str, ...]
     rank_pattern: Mapping[str, int]
+    init_lora_weights: str | None
+    num_virtual_tokens: int | None
+    saved_parameters: int
+    feedforward_modules: tuple[str, ...]
     trainable_shapes: Mapping[str, Shape]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the candidate of ``plan --json``: all fields but ``trainable_shapes``."""
+        """Return the candidate of ``plan --json``: all fields but ``trainable_shapes`` and ``feedforward_modules``."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        del values["trainable_shapes"]
+        del values["trainable_shapes"], values["feedforward_modules"]
         values["matched_modules"] = {pattern: list(names) for pattern, names in self.matched_modules.items()}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 

@@ -6,17 +6,18 @@ from submillion.budget.candidate import Plan
 from submillion.budget.count import size
 from submillion.budget.encoder import Encoder
 from submillion.budget.families import SAVED_BY_PEFT
-from submillion.budget.methods import METHODS
+from submillion.budget.methods import METHODS, MOVING_BASE, target_rank
 from submillion.budget.targets import Hits
 
 
 def warn(plan: Plan, hits: Hits, encoder: Encoder) -> Iterator[str]:
     """Yield the warnings of ``plan``, that of an exceeded budget excepted."""
+    yield from _warn_on_disk(plan)
     if plan.pooling == "mean":
         return
     if METHODS[plan.method].is_low_rank_pair:
         yield from _warn_old_peft(plan, hits, encoder)
-        yield from _warn_peft_alone(plan, hits, encoder)
+    yield from _warn_peft_alone(plan, hits, encoder)
     if frozen := [layer for layer in plan.frozen_head if layer in plan.random_layers]:
         yield (
             f"head='output' keeps {', '.join(frozen)} as it starts, which is at random (by the "
@@ -24,10 +25,31 @@ def warn(plan: Plan, hits: Hits, encoder: Encoder) -> Iterator[str]:
         )
 
 
+def _warn_on_disk(plan: Plan) -> Iterator[str]:
+    """Yield where what stands on disk is not what trained."""
+    if plan.init_lora_weights in MOVING_BASE:
+        yield (
+            f"init_lora_weights={plan.init_lora_weights!r} starts from the encoder's own weights: so that the saved adapter "
+            f"loads on the unchanged encoder it is plain LoRA of rank {2 * (plan.rank or 0)}, {plan.saved_parameters:,} "
+            f"numbers, of which the {plan.adapter_parameters:,} held against the budget trained."
+        )
+    elif plan.method == "vera":
+        yield (
+            f"the saved adapter also holds VeRA's two frozen random matrices, {plan.saved_parameters - plan.adapter_parameters:,} "
+            "numbers that do not train, so that it loads the same everywhere."
+        )
+    elif plan.method == "adalora":
+        rank = plan.rank or 0
+        yield (
+            f"the budget is held by what trains, {rank} triplets a layer (init_r); the saved adapter keeps about "
+            f"{target_rank(rank)} a layer (target_r), more where they matter more."
+        )
+
+
 def _pairs(plan: Plan, layer: str, encoder: Encoder) -> dict[str, tuple[int, ...]]:
     """Return what the method would train on a head layer."""
     d_out, d_in = encoder.classifier.linear()[layer]
-    return METHODS[plan.method].trained(plan.rank, d_out, d_in)
+    return METHODS[plan.method].trained(plan.rank or 0, d_out, d_in)
 
 
 def _warn_old_peft(plan: Plan, hits: Hits, encoder: Encoder) -> Iterator[str]:
@@ -60,7 +82,10 @@ def _warn_peft_alone(plan: Plan, hits: Hits, encoder: Encoder) -> Iterator[str]:
     if plan.head != "full" or not beyond:
         return
     own = [layer for layer in encoder.family.head if layer not in beyond]
-    matched = [layer for layer in beyond if any(layer in names for names in hits.in_head.values())]
+    is_pair = METHODS[plan.method].is_low_rank_pair
+    matched = [
+        layer for layer in beyond if is_pair and any(layer in names for names in hits.in_head.values())
+    ]
     pairs = sum(size(_pairs(plan, layer, encoder)) for layer in matched)
     whole = sum(size(encoder.classifier.below(layer)) for layer in beyond)
     instead = f" and puts a LoRA pair of {pairs:,} on {', '.join(matched)}" if matched else ""

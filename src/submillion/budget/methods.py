@@ -1,19 +1,27 @@
-"""The methods table: what each way to adapt an encoder trains, and how PEFT is told to.
+"""Every way to adapt an encoder: what it trains on a layer, and what PEFT is told.
 
-A method is one row of `METHODS`. A row says which parameters it trains on one adapted layer, by PEFT's own names; every count,
-every parameter name in a plan and every PEFT config is derived from it. `tests/integration/test_methods.py` takes its
-cases from the table, so that a new row is compared with what PEFT builds at once.
+A method is one row of `METHODS`. Counts, parameter names, the search for a rank and PEFT's config are all read from that
+row; to add a method, add a row. The names are PEFT's own, but for `bitfit`, which PEFT 0.21 serves by its tuner BEFT.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from math import ceil, gcd
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from submillion.budget.families import Family
+
+if TYPE_CHECKING:
+    from submillion.budget.candidate import Plan
 
 Shape = tuple[int, ...]
+Shapes = Sequence[tuple[int, int]]
+"""``(d_out, d_in)`` of each adapted layer."""
 
-Trained = Callable[[int, int, int], dict[str, Shape]]
-"""``(rank, d_out, d_in)`` -> name below the adapted layer, as PEFT gives it, and shape of every parameter trained there."""
+PROMPT = "prompt_encoder.default.embedding.weight"
+"""PEFT's name of the virtual tokens' embeddings in a ``PeftModel``."""
 
 
 @dataclass(frozen=True)
@@ -21,152 +29,421 @@ class Method:
     """One way to adapt an encoder.
 
     Attributes:
-        name: PEFT's own.
-        trained: What it trains on a linear layer; on a layer norm both dimensions are its width.
-        config: PEFT's config class.
-        peft_kwargs: What the method adds to the config.
-        options: ``(rank, lora_alpha, lora_dropout)`` -> what those are called in the config.
-        has_rank: Whether its size grows with a rank.
-        is_steady: Whether it never shrinks when the rank grows.
-        trained_on_input: What it trains on the feed-forward's second layer, where that is scaled at its input; None: as
-            ``trained``.
-        adapts_norms: Whether it adapts the layer norms of the blocks, in place of linear layers.
-        is_low_rank_pair: Whether it trains LoRA's two matrices: only those take `rank_pattern`, `rank: allocate`, `adapter_scale`.
+        name: As the user writes it.
+        about: What it trains, in a few words.
+        source: The paper.
+        formula: Its count for one layer of shape (d_out, d_in), in text.
+        trained: ``(rank, d_out, d_in)`` -> name, as PEFT names it below the adapted layer, and shape of every
+            parameter trained there.
+        trained_on_input: The same for the layers that close a feed-forward block, where that differs.
+        adapts: "linear" layers, the "layer norm" of each place, or the "prompt".
+        config: Name of PEFT's config class.
+        arguments: What the method adds to that config.
+        ranks: The ranks that layers of these shapes allow, ascending; None: the method has no rank.
+        usual_rank: The largest rank that is taken where the recipe leaves it open.
+        has_alpha: Whether ``lora_alpha`` scales it.
+        has_dropout: Whether ``lora_dropout`` is before its first matrix.
+        is_low_rank_pair: Whether it is LoRA's pair of A and B, with a rank of its own on each layer if wanted.
+        merges: Whether it merges into the weights of the encoder.
+        targets: Patterns that are the method's own `default`; None: the family's.
         has_fast_path: Whether `submillion.fast` runs it.
+        frozen: Parameters that PEFT counts on each adapted layer and never trains.
     """
 
     name: str
-    trained: Trained
+    about: str
+    source: str
+    formula: str
+    trained: Callable[[int, int, int], dict[str, Shape]]
+    arguments: Callable[["Plan"], dict[str, Any]]
     config: str = "LoraConfig"
-    peft_kwargs: Mapping[str, Any] = field(default_factory=dict)
-    options: Callable[[int, float, float], dict[str, Any]] = lambda rank, alpha, dropout: {
-        "r": rank,
-        "lora_alpha": alpha,
-        "lora_dropout": dropout,
-        "bias": "none",
-    }
-    has_rank: bool = True
-    is_steady: bool = True
-    trained_on_input: Trained | None = None
-    adapts_norms: bool = False
+    trained_on_input: Callable[[int, int, int], dict[str, Shape]] | None = None
+    adapts: str = "linear"
+    ranks: Callable[[Shapes], Sequence[int]] | None = None
+    usual_rank: int = 8
+    has_alpha: bool = False
+    has_dropout: bool = False
     is_low_rank_pair: bool = False
+    merges: bool = True
+    targets: Callable[[Family], tuple[str, ...]] | None = None
     has_fast_path: bool = False
+    frozen: int = 0
+
+    @property
+    def has_rank(self) -> bool:
+        """Whether there is a rank to choose."""
+        return self.ranks is not None
+
+    def on(self, rank: int, d_out: int, d_in: int, *, closes_feed_forward: bool) -> dict[str, Shape]:
+        """Return the parameters trained on one linear layer."""
+        own = self.trained_on_input if closes_feed_forward and self.trained_on_input else self.trained
+        return own(rank, d_out, d_in)
+
+
+def _up_to_smallest(shapes: Shapes) -> Sequence[int]:
+    """Above the smallest dimension a low-rank update is none."""
+    return range(1, min(map(min, shapes)) + 1)
+
+
+def _up_to_largest(shapes: Shapes) -> Sequence[int]:
+    """VeRA's frozen matrices are of the largest dimension."""
+    return range(1, max(map(max, shapes)) + 1)
+
+
+def _block_sizes(shapes: Shapes) -> Sequence[int]:
+    """A block size divides what every layer reads; PEFT would move any other one to a divisor."""
+    common = gcd(*(d_in for _, d_in in shapes))
+    return [size for size in range(2, common + 1) if common % size == 0]
+
+
+def _until_whole(shapes: Shapes) -> Sequence[int]:
+    """From this rank on no layer's second Kronecker factor is decomposed, and a larger one changes nothing."""
+    return range(1, max(ceil(max(_factors(d_out)[1], _factors(d_in)[1]) / 2) for d_out, d_in in shapes) + 1)
+
+
+def _factors(dimension: int) -> tuple[int, int]:
+    """Return the two factors that lie nearest to each other, as ``peft.tuners.lokr.layer.factorization`` does.
+
+    >>> _factors(384), _factors(127)
+    ((16, 24), (1, 127))
+    """
+    small = max(each for each in range(1, int(dimension**0.5) + 1) if dimension % each == 0)
+    return small, dimension // small
 
 
 def _lora(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
-    """Return LoRA's two matrices (Hu et al. 2021, arXiv:2106.09685, section 4.1)."""
     return {"lora_A.default.weight": (rank, d_in), "lora_B.default.weight": (d_out, rank)}
 
 
 def _dora(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
-    """Return LoRA's matrices and a magnitude for each output (Liu et al. 2024, arXiv:2402.09353, section 4)."""
     return _lora(rank, d_out, d_in) | {"lora_magnitude_vector.default.weight": (d_out,)}
 
 
-def _vera(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
-    """Return the two vectors that scale shared random matrices (Kopiczko et al. 2023, arXiv:2310.11454, section 3)."""
-    return {"vera_lambda_b.default": (d_out,), "vera_lambda_d.default": (rank,)}
+def _adalora(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
+    return {
+        "lora_A.default": (rank, d_in),
+        "lora_B.default": (d_out, rank),
+        "lora_E.default": (rank, 1),
+    }
 
 
 def _loha(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
-    """Return two pairs whose products are multiplied element by element (Hyeon-Woo et al. 2021, arXiv:2108.06098)."""
-    pair = {"a.default": (d_out, rank), "b.default": (rank, d_in)}
-    return {f"hada_w{number}_{name}": shape for number in (1, 2) for name, shape in pair.items()}
+    pairs = ("hada_w1", "hada_w2")
+    return {
+        name: shape
+        for pair in pairs
+        for name, shape in ((f"{pair}_a.default", (d_out, rank)), (f"{pair}_b.default", (rank, d_in)))
+    }
 
 
 def _lokr(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
-    """Return the factors of a Kronecker product (LoKr of LyCORIS, Yeh et al. 2023, arXiv:2309.14859, section 3.3).
-
-    Both dimensions are split into two factors as near each other as can be; the second factor has low rank, where that is
-    less than half its larger side (``peft.tuners.lokr.layer``).
-    """
-    (out_few, out_many), (in_few, in_many) = _factors(d_out), _factors(d_in)
-    first: dict[str, Shape] = {"lokr_w1.default": (out_few, in_few)}
-    if rank >= max(out_many, in_many) / 2:
-        return first | {"lokr_w2.default": (out_many, in_many)}
-    return first | {"lokr_w2_a.default": (out_many, rank), "lokr_w2_b.default": (rank, in_many)}
+    (small_out, large_out), (small_in, large_in) = _factors(d_out), _factors(d_in)
+    first: dict[str, Shape] = {"lokr_w1.default": (small_out, small_in)}
+    if rank < max(large_out, large_in) / 2:
+        return first | {"lokr_w2_a.default": (large_out, rank), "lokr_w2_b.default": (rank, large_in)}
+    return first | {"lokr_w2.default": (large_out, large_in)}
 
 
-def _factors(dimension: int) -> tuple[int, int]:
-    """Return the two factors of a dimension that lie nearest to each other, the smaller first.
-
-    >>> _factors(384), _factors(1536), _factors(7)
-    ((16, 24), (32, 48), (1, 7))
-    """
-    few = max(each for each in range(1, int(dimension**0.5) + 1) if dimension % each == 0)
-    return few, dimension // few
+def _vera(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
+    return {"vera_lambda_b.default": (d_out,), "vera_lambda_d.default": (rank,)}
 
 
-def _ia3(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
-    """Return a factor for each output (Liu et al. 2022, arXiv:2205.05638, section 3.3)."""
+def _oft(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
+    return {"oft_R.default.weight": (d_in // rank, rank * (rank - 1) // 2)}
+
+
+def _boft(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
+    return {"boft_R.default": (1, d_in // rank, rank, rank), "boft_s.default": (d_out, 1)}
+
+
+def _ia3_out(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
     return {"ia3_l.default": (d_out, 1)}
 
 
-def _ia3_on_input(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
-    """Return a factor for each input: of the feed-forward's second layer it is what lies between the two that is scaled."""
+def _ia3_in(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
     return {"ia3_l.default": (1, d_in)}
 
 
-def _norms(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
-    """Return scale and shift of a layer norm (Zhao et al. 2023, arXiv:2312.11420)."""
-    return {"ln_tuning_layers.default.weight": (d_out,), "ln_tuning_layers.default.bias": (d_out,)}
+def _bitfit(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
+    return {"beft_bias.default": (1, d_out)}
 
 
-def _lycoris(rank: int, alpha: float, dropout: float) -> dict[str, Any]:
-    return {"r": rank, "alpha": alpha, "rank_dropout": dropout}
+def _nothing(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
+    return {}
+
+
+def _pair(plan: "Plan") -> dict[str, Any]:
+    return {"r": plan.rank, "lora_alpha": plan.lora_alpha, "lora_dropout": plan.lora_dropout, "bias": "none"}
+
+
+def target_rank(init_rank: int) -> int:
+    """Return AdaLoRA's ``target_r``: two thirds of ``init_r``, as the paper begins with 1.5 times what it ends with.
+
+    >>> target_rank(12), target_rank(1)
+    (8, 1)
+    """
+    return max(1, round(init_rank / 1.5))
+
+
+def _adalora_arguments(plan: "Plan") -> dict[str, Any]:
+    """``total_step`` is only known when training begins: `submillion.training.adalora` sets it."""
+    rank = plan.rank or 1
+    own = _pair(plan) | {"init_r": rank, "target_r": target_rank(rank), "total_step": 1}
+    del own["r"]
+    return own
 
 
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
         row.name: row
         for row in (
-            Method("lora", _lora, is_low_rank_pair=True, has_fast_path=True),
-            # Scales by alpha / sqrt(r) instead of alpha / r (Kalajdzievski 2023, arXiv:2312.03732): no parameters.
             Method(
-                "rslora",
+                "lora",
+                "a pair of low-rank matrices beside each weight",
+                "Hu et al. 2021, arXiv:2106.09685, section 4.1",
+                "r (d_out + d_in)",
                 _lora,
-                peft_kwargs=MappingProxyType({"use_rslora": True}),
+                _pair,
+                ranks=_up_to_smallest,
+                has_alpha=True,
+                has_dropout=True,
                 is_low_rank_pair=True,
                 has_fast_path=True,
             ),
-            Method("dora", _dora, peft_kwargs=MappingProxyType({"use_dora": True})),
+            Method(
+                "rslora",
+                "LoRA scaled by alpha / sqrt(r) instead of alpha / r",
+                "Kalajdzievski 2023, arXiv:2312.03732",
+                "r (d_out + d_in)",
+                _lora,
+                lambda plan: _pair(plan) | {"use_rslora": True},
+                ranks=_up_to_smallest,
+                has_alpha=True,
+                has_dropout=True,
+                is_low_rank_pair=True,
+                has_fast_path=True,
+            ),
+            Method(
+                "dora",
+                "LoRA for the direction of each weight's rows, and a vector for their length",
+                "Liu et al. 2024, arXiv:2402.09353",
+                "r (d_out + d_in) + d_out",
+                _dora,
+                lambda plan: _pair(plan) | {"use_dora": True},
+                ranks=_up_to_smallest,
+                has_alpha=True,
+                has_dropout=True,
+            ),
+            Method(
+                "adalora",
+                "singular triplets P, Lambda, Q beside each weight, a third of them pruned while it trains",
+                "Zhang et al. 2023, arXiv:2303.10512",
+                "r (d_out + d_in + 1)",
+                _adalora,
+                _adalora_arguments,
+                config="AdaLoraConfig",
+                ranks=_up_to_smallest,
+                has_alpha=True,
+                has_dropout=True,
+                frozen=1,  # `ranknum`
+            ),
+            Method(
+                "loha",
+                "the elementwise product of two low-rank pairs beside each weight",
+                "Hyeon-Woo et al. 2022, arXiv:2108.06098",
+                "2 r (d_out + d_in)",
+                _loha,
+                lambda plan: {"r": plan.rank, "alpha": plan.lora_alpha},
+                config="LoHaConfig",
+                ranks=_up_to_smallest,
+                has_alpha=True,
+            ),
+            Method(
+                "lokr",
+                "a Kronecker product beside each weight, its larger factor of low rank",
+                "Yeh et al. 2024, arXiv:2309.14859",
+                "a c + r (b + d), or a c + b d from r = max(b, d) / 2 on, with d_out = a b, d_in = c d",
+                _lokr,
+                lambda plan: {"r": plan.rank, "alpha": plan.lora_alpha},
+                config="LoKrConfig",
+                ranks=_until_whole,
+                has_alpha=True,
+            ),
             Method(
                 "vera",
+                "two vectors around frozen random matrices that all layers share",
+                "Kopiczko et al. 2024, arXiv:2310.11454",
+                "d_out + r",
                 _vera,
-                "VeraConfig",
-                options=lambda rank, alpha, dropout: {"r": rank, "vera_dropout": dropout},
+                lambda plan: {"r": plan.rank, "vera_dropout": plan.lora_dropout},
+                config="VeraConfig",
+                ranks=_up_to_largest,
+                usual_rank=256,  # PEFT's default
+                has_dropout=True,
             ),
-            Method("loha", _loha, "LoHaConfig", options=_lycoris),
-            Method("lokr", _lokr, "LoKrConfig", options=_lycoris, is_steady=False),
+            Method(
+                "oft",
+                "a rotation of what each layer reads, in blocks of r",
+                "Qiu et al. 2023, arXiv:2306.07280",
+                "d_in (r - 1) / 2",
+                _oft,
+                lambda plan: {"oft_block_size": plan.rank},
+                config="OFTConfig",
+                ranks=_block_sizes,
+                usual_rank=32,  # PEFT's default
+            ),
+            Method(
+                "boft",
+                "the same by whole blocks, and a scale for each output",
+                "Liu et al. 2024, arXiv:2311.06243",
+                "d_in r + d_out",
+                _boft,
+                lambda plan: {
+                    "boft_block_size": plan.rank,
+                    "boft_block_num": 0,
+                    "boft_n_butterfly_factor": 1,
+                },
+                config="BOFTConfig",
+                ranks=_block_sizes,
+            ),
             Method(
                 "ia3",
-                _ia3,
-                "IA3Config",
-                options=lambda rank, alpha, dropout: {},
-                has_rank=False,
-                trained_on_input=_ia3_on_input,
+                "a factor for each output of a layer; for each input of one that closes a feed-forward block",
+                "Liu et al. 2022, arXiv:2205.05638",
+                "d_out, or d_in",
+                _ia3_out,
+                lambda plan: {"feedforward_modules": list(plan.feedforward_modules)},
+                config="IA3Config",
+                trained_on_input=_ia3_in,
+                targets=lambda family: (
+                    *((family.fused,) if family.fused else (family.key, family.value)),
+                    family.feed_forward[-1],
+                ),
+            ),
+            Method(
+                "bitfit",
+                "the biases of the linear layers",
+                "Ben Zaken et al. 2022, arXiv:2106.10199; PEFT's tuner BEFT",
+                "d_out",
+                _bitfit,
+                lambda plan: {},
+                config="BeftConfig",
+                targets=lambda family: family.named_sets()["all-linear"],
             ),
             Method(
                 "ln_tuning",
-                _norms,
-                "LNTuningConfig",
-                options=lambda rank, alpha, dropout: {},
-                has_rank=False,
-                adapts_norms=True,
+                "the layer norms' weights and biases",
+                "Zhao et al. 2023, arXiv:2312.11420",
+                "2 x width a layer norm",
+                _nothing,
+                lambda plan: {},
+                config="LNTuningConfig",
+                adapts="layer norm",
+            ),
+            Method(
+                "prompt_tuning",
+                "the embeddings of virtual tokens before each text",
+                "Lester et al. 2021, arXiv:2104.08691",
+                "virtual tokens x width",
+                _nothing,
+                lambda plan: {
+                    "num_virtual_tokens": plan.num_virtual_tokens,
+                    "prompt_tuning_init": "SAMPLE_VOCAB",
+                },
+                config="PromptTuningConfig",
+                adapts="prompt",
+                merges=False,
             ),
         )
     }
 )
 """Every method by name. A new one is a new row."""
 
-MARKERS = ("lora_", "vera_lambda_", "hada_w", "lokr_w", "ia3_l", "ln_tuning_layers")
-"""What the name of every parameter that a method adds holds."""
+FAST = tuple(name for name, method in METHODS.items() if method.has_fast_path)
+"""The methods that `submillion.fast` knows how to run."""
+
+INITIALISATIONS = ("gaussian", "orthogonal", "eva", "pissa", "olora")
+"""PEFT's ``init_lora_weights`` that are served, for methods of LoRA's pair."""
+
+MOVING_BASE = ("pissa", "olora")
+"""Those that take their start out of the encoder's weights."""
+
+MARKS = (
+    "lora_",
+    "ranknum.",
+    "hada_",
+    "lokr_",
+    "vera_lambda_",
+    "oft_R",
+    "boft_",
+    "ia3_l.",
+    "beft_",
+    "ln_tuning_layers.",
+)
+"""What PEFT puts into the name of a parameter that an adapter adds to a layer."""
+
+_NEAREST = MappingProxyType(
+    {
+        "adaption_prompt": "prompt_tuning",
+        "beft": "bitfit",
+        "bias": "bitfit",
+        "bone": "lora",
+        "c3a": "oft",
+        "cpt": "prompt_tuning",
+        "delora": "dora",
+        "fourierft": "vera",
+        "full": "lora",
+        "gralora": "lora",
+        "hira": "loha",
+        "hra": "boft",
+        "layernorm": "ln_tuning",
+        "lora+": "lora",
+        "loraplus": "lora",
+        "miss": "lora",
+        "multitask_prompt_tuning": "prompt_tuning",
+        "p_tuning": "prompt_tuning",
+        "poly": "lora",
+        "prefix_tuning": "prompt_tuning",
+        "psoft": "oft",
+        "pvera": "vera",
+        "qlora": "lora",
+        "randlora": "vera",
+        "road": "oft",
+        "shira": "lora",
+        "trainable_tokens": "prompt_tuning",
+        "vblora": "vera",
+        "waveft": "vera",
+        "xlora": "lora",
+    }
+)
+"""Methods that are asked for by these names elsewhere, and what comes nearest to them here."""
 
 
 def is_of_adapter(name: str) -> bool:
-    """Whether a parameter of a built model is one that a method added.
+    """Return whether a parameter of this name was added by an adapter, its head excepted.
 
-    >>> is_of_adapter("layer.0.query.ia3_l.default"), is_of_adapter("layer.0.query.base_layer.weight")
-    (True, False)
+    >>> is_of_adapter("encoder.layer.0.attention.self.query.lora_A.default.weight")
+    True
+    >>> is_of_adapter("encoder.layer.0.attention.self.query.base_layer.weight")
+    False
     """
-    return any(f".{marker}" in f".{name}" for marker in MARKERS)
+    return any(mark in name for mark in MARKS) or name.endswith(PROMPT)
+
+
+def unknown_method(name: str) -> str | None:
+    """Return why ``name`` is no method, with the nearest one; None where it is one.
+
+    >>> print(unknown_method("lorra"))
+    method='lorra' is not known, the nearest is 'lora': give one of lora, rslora, dora, adalora, loha, lokr, vera, oft, \
+boft, ia3, bitfit, ln_tuning, prompt_tuning
+    >>> print(unknown_method("pissa"))
+    method='pissa' is a way to start LoRA's matrices: give method='lora' and init_lora_weights='pissa'
+    """
+    if name in METHODS:
+        return None
+    asked = name.lower().replace("-", "_")
+    if asked in INITIALISATIONS:
+        return f"method={name!r} is a way to start LoRA's matrices: give method='lora' and init_lora_weights={asked!r}"
+    nearest = _NEAREST.get(asked) or next(iter(get_close_matches(asked, METHODS, n=1, cutoff=0.3)), "lora")
+    served = "not served" if asked in _NEAREST else "not known"
+    return f"method={name!r} is {served}, the nearest is {nearest!r}: give one of {', '.join(METHODS)}"

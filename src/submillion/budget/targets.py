@@ -117,8 +117,15 @@ def is_hit(name: str, pattern: str, layers: Layers, layers_pattern: str) -> bool
         return True
     if not name.endswith(f".{pattern}"):
         return False
-    if layers == "all":
-        return True
+    return layers == "all" or in_layers(name, layers, layers_pattern)
+
+
+def in_layers(name: str, layers: Layers, layers_pattern: str) -> bool:
+    """Return whether a module stands in one of some blocks.
+
+    >>> in_layers("encoder.layer.3.output.LayerNorm", (0, 3), "layer")
+    True
+    """
     block = re.match(rf"(?:^|.*?\.){layers_pattern}\.(\d+)\.", name)
     return block is not None and int(block[1]) in layers
 
@@ -165,7 +172,7 @@ def find_hits(
     problems: list[str] = []
     for pattern in patterns:
         hit = [name for name in modules if is_hit(name, pattern, layers, family.layers_pattern)]
-        outside = tuple(name for name in hit if _is_inside(name, left_out))
+        outside = tuple(name for name in hit if is_inside(name, left_out))
         kept[pattern] = tuple(name for name in hit if name not in outside)
         if linear_outside := tuple(name for name in outside if modules[name] is not None):
             in_head[pattern] = linear_outside
@@ -182,7 +189,7 @@ def find_hits(
             problems.append(f"{pattern!r} matches no module")
     if problems:
         linear = [
-            name for name, shape in modules.items() if shape is not None and not _is_inside(name, left_out)
+            name for name, shape in modules.items() if shape is not None and not is_inside(name, left_out)
         ]
         raise ConfigError(
             f"target_modules of {model} ({family.model_type}): {'; '.join(problems)}. Its linear layers end in "
@@ -193,28 +200,7 @@ def find_hits(
     return Hits(kept, adapted, in_head)
 
 
-def find_norms(parameters: Mapping[str, tuple[int, ...]], layers: Layers, family: Family) -> Hits:
-    """Return the layer norms of the blocks, in place of linear modules; their shape is ``(width, width)``.
-
-    Args:
-        parameters: Name and shape of every parameter of the model.
-        layers: Blocks that are adapted.
-        family: Row of the family table.
-    """
-    by_suffix: dict[str, tuple[str, ...]] = {}
-    adapted: dict[str, tuple[int, int]] = {}
-    for parameter, shape in parameters.items():
-        name = parameter.removesuffix(".weight")
-        if name == parameter or len(shape) != 1 or f"{family.blocks}." not in name:
-            continue
-        suffix = name.rsplit(".", 1)[-1]
-        if is_hit(name, suffix, layers, family.layers_pattern):
-            by_suffix[suffix] = (*by_suffix.get(suffix, ()), name)
-            adapted[name] = (shape[0], shape[0])
-    return Hits(by_suffix, adapted, {})
-
-
-def _is_inside(name: str, suffixes: Sequence[str]) -> bool:
+def is_inside(name: str, suffixes: Sequence[str]) -> bool:
     """Return whether ``name`` is a module of ``suffixes`` or lies inside one."""
     return any(re.match(rf"(^|.*\.){re.escape(suffix)}($|\..*)", name) for suffix in suffixes)
 

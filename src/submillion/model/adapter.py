@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from submillion.budget.count import size
-from submillion.budget.draft import modules_scaled_at_input
 from submillion.budget.families import SAVED_BY_PEFT, family_of
 from submillion.budget.methods import METHODS, Shape, is_of_adapter
 from submillion.budget.plan import Plan
@@ -29,44 +28,35 @@ def peft_config(plan: Plan) -> Any:
     """Return PEFT's config of ``plan``; PEFT changes it when it wraps a model, so each call makes a new one."""
     import peft
 
-    method = METHODS[plan.method]
-    where = _by_pattern(plan) if method.config == "LoraConfig" else _by_name(plan)
-    task = "FEATURE_EXTRACTION" if plan.pooling == "mean" else "SEQ_CLS"
-    return getattr(peft, method.config)(
-        task_type=peft.TaskType[task],
-        inference_mode=False,
-        modules_to_save=[name for name in plan.modules_to_save if name not in SAVED_BY_PEFT] or None,
-        **where,
-        **method.options(plan.rank, plan.lora_alpha, plan.lora_dropout),
-        **method.peft_kwargs,
-    )
+    method, is_mean = METHODS[plan.method], plan.pooling == "mean"
+    common: dict[str, Any] = {
+        "task_type": peft.TaskType.FEATURE_EXTRACTION if is_mean else peft.TaskType.SEQ_CLS,
+        "inference_mode": False,
+    }
+    if method.adapts != "prompt":
+        saved = [name for name in plan.modules_to_save if name not in SAVED_BY_PEFT] or None
+        # PEFT adds its own to whatever is named here, whether they are named already or not.
+        common |= {"modules_to_save": saved, **_targets(plan)}
+    return getattr(peft, method.config)(**common, **method.arguments(plan))
 
 
-def _by_pattern(plan: Plan) -> dict[str, Any]:
-    """Return where LoRA goes, by the plan's patterns."""
+def _targets(plan: Plan) -> dict[str, Any]:
+    """Return what says which modules are adapted: by pattern where PEFT knows how to leave some out, else each by name."""
+    if not METHODS[plan.method].is_low_rank_pair:
+        return {"target_modules": sorted({name for names in plan.matched_modules.values() for name in names})}
     chosen: dict[str, Any] = {}
     if not isinstance(plan.layers, str):
         chosen = {
             "layers_to_transform": list(plan.layers),
             "layers_pattern": family_of(plan.model_type, plan.model).layers_pattern,
         }
-    return chosen | {
+    return {
         "target_modules": list(plan.target_modules),
         "exclude_modules": [*plan.exclude_modules, *_without_rank(plan)] or None,
-        # PEFT adds its own to whatever is named here, whether they are named already or not.
         "rank_pattern": {name: rank for name, rank in plan.rank_pattern.items() if rank},
         "alpha_pattern": _alphas(plan),
+        **chosen,
     }
-
-
-def _by_name(plan: Plan) -> dict[str, Any]:
-    """Return where any other method goes, by whole names: not all of PEFT's configs take layers or exclusions."""
-    names = sorted({name for found in plan.matched_modules.values() for name in found})
-    if METHODS[plan.method].trained_on_input is None:
-        return {"target_modules": names}
-    family = family_of(plan.model_type, plan.model)
-    at_input = modules_scaled_at_input(plan.matched_modules, family)
-    return {"target_modules": names, "feedforward_modules": list(at_input)}
 
 
 def _without_rank(plan: Plan) -> list[str]:
@@ -77,7 +67,8 @@ def _alphas(plan: Plan) -> dict[str, float]:
     """Return what keeps LoRA's scale ``alpha / rank`` the same in all modules; rsLoRA's is made for any rank."""
     if plan.method == "rslora":
         return {}
-    return {name: plan.lora_alpha * rank / plan.rank for name, rank in plan.rank_pattern.items() if rank}
+    alpha, uniform = plan.lora_alpha or 0, plan.rank or 1
+    return {name: alpha * rank / uniform for name, rank in plan.rank_pattern.items() if rank}
 
 
 def attach(base: Any, plan: Plan) -> Any:
@@ -100,12 +91,22 @@ def attach(base: Any, plan: Plan) -> Any:
     return model
 
 
+_OF_PEFTS_OWN_CODE = (
+    "`is_gradient_checkpointing` is deprecated",
+    "Unsupported layer type .*Norm",  # LN_TUNING wraps them
+    "The following rank_pattern keys did not match",  # AdaLoRA's mean something else
+)
+
+
 @contextmanager
 def quiet_peft() -> Iterator[None]:
     """Silence what PEFT 0.21 makes transformers 5.23 say of PEFT's own code whenever a model is wrapped or loaded."""
+    from peft.tuners.boft import layer as boft
+
+    boft._FBD_CUDA = boft._FBD_CUDA or False  # else it compiles CUDA code, wherever it is
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
-        warnings.filterwarnings("ignore", "Unsupported layer type .*LayerNorm")  # which ln_tuning is made for
+        for message in _OF_PEFTS_OWN_CODE:
+            warnings.filterwarnings("ignore", message)
         yield
 
 
@@ -154,7 +155,7 @@ def assert_planned(model: "nn.Module", plan: Plan, when: str) -> None:
         "missing": [name for name in planned if name not in built],
         "frozen": [name for name in planned if name in built and name not in trained],
         "unexpected": [
-            name for name in built if name not in planned and (name in trained or is_of_adapter(name))
+            name for name in built if name not in planned and (name in trained or _changes_logits(name))
         ],
         "of another shape": [
             f"{name} {built[name]} for {shape}"
@@ -173,6 +174,11 @@ def assert_planned(model: "nn.Module", plan: Plan, when: str) -> None:
             f"{when}: the model trains {size(trained):,} parameters, above budget={plan.budget:,}. Lower the rank, "
             "train less of the head, or adapt fewer targets."
         )
+
+
+def _changes_logits(name: str) -> bool:
+    """Whether a parameter is an adapter's, but for the number of a layer's triplets, which AdaLoRA keeps as one."""
+    return is_of_adapter(name) and ".ranknum." not in name
 
 
 def _named_parameters(model: "nn.Module") -> Iterable[tuple[str, "nn.Parameter"]]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from submillion.errors import ConfigError
 from submillion.fast.install import every_token, install
 from submillion.model.adapter import assert_planned, attach, quiet_peft
 from submillion.model.device import choose_device, keep_freed_memory
+from submillion.model.initialise import MovedBase, initialise
 
 FINGERPRINT_VALUES = 256
 """About so many values of each weight go into `Classifier.base_fingerprint`."""
@@ -34,12 +35,14 @@ class Classifier(nn.Module):
     Attributes:
         base_fingerprint: A sha256 over a sample of every frozen weight as it was loaded, by which another base is
             refused.
+        moved: What LoRA's start took out of the frozen weights; None where nothing was.
     """
 
     def __init__(self, encoder: Any, head: nn.Linear | None):
         super().__init__()
         self.encoder = encoder
         self.head = head
+        self.moved: MovedBase | None = None
         self._mode: bool | None = None  # as `train` set it last; what was loaded comes in evaluation mode
         self.base_fingerprint = _fingerprint(self.bare_encoder)
 
@@ -60,6 +63,12 @@ class Classifier(nn.Module):
         """The encoder without a classification head, LoRA layers in place."""
         model = self.encoder.get_base_model()
         return model if self.head is not None else getattr(model, model.base_model_prefix)
+
+    @property
+    def n_virtual_tokens(self) -> int:
+        """How many tokens prompt tuning puts before a text; the encoder's positions hold these too."""
+        config = self.encoder.active_peft_config
+        return int(config.num_virtual_tokens) if config.is_prompt_learning else 0
 
     @property
     def last_projection(self) -> nn.Linear:
@@ -85,8 +94,7 @@ class Classifier(nn.Module):
         if self.head is None:
             logits = self.encoder(input_ids=input_ids, attention_mask=attention_mask).logits
         else:
-            hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-            logits = self.head(mean_of_tokens(hidden, attention_mask))
+            logits = self.head(self._mean(input_ids, attention_mask))
         loss = None
         if labels is not None:
             # Not by the model's own loss: BERT's and RoBERTa's forget to divide by `num_items_in_batch`.
@@ -95,13 +103,17 @@ class Classifier(nn.Module):
             loss = ForSequenceClassificationLoss(labels, logits, self.config, **kwargs)
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
+    def _mean(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Return the mean over the text's own tokens, without the virtual ones that prompt tuning puts before them."""
+        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return mean_of_tokens(hidden[:, -attention_mask.shape[1] :], attention_mask)
+
     def score(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return logits `[n, n_labels]` and the pooled embedding under the head `[n, width]`."""
         if self.head is not None:
-            hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-            pooled = mean_of_tokens(hidden, attention_mask)
+            pooled = self._mean(input_ids, attention_mask)
             return self.head(pooled), pooled
         with _hidden_states_of(self.bare_encoder) as caught:
             logits = self.encoder(input_ids=input_ids, attention_mask=attention_mask).logits
@@ -111,7 +123,10 @@ class Classifier(nn.Module):
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the frozen encoder's normalised mean of tokens and its first token, both `[n, width]`."""
-        with self.encoder.disable_adapter(), every_token(self):
+        # Virtual tokens are put before a text by the PeftModel, never by the encoder itself.
+        is_bare = self.encoder.active_peft_config.is_prompt_learning
+        own_weights = nullcontext() if self.moved is None else self.moved.put_back(self.encoder)
+        with nullcontext() if is_bare else self.encoder.disable_adapter(), every_token(self), own_weights:
             hidden = self.bare_encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         return mean_of_tokens(hidden, attention_mask), hidden[:, 0]
 
@@ -131,7 +146,7 @@ class Classifier(nn.Module):
 def _fingerprint(bare_encoder: Any) -> str:
     """Return `Classifier.base_fingerprint`.
 
-    Left out is what an adapter replaces or what may have started at random: LoRA's matrices and the pooler.
+    Left out is what an adapter adds or what may have started at random: the pooler.
     """
     digest = hashlib.sha256()
     for name, value in sorted(bare_encoder.named_parameters()):
@@ -154,7 +169,9 @@ def make_fast(model: Classifier, numerics: str, pieces: frozenset[str]) -> Class
     bare = model.bare_encoder
     if numerics != "exact":
         _narrow_base(bare)
-    install(bare, pieces, numerics, first_token_only=model.head is None)
+    is_prompted = model.encoder.active_peft_config.is_prompt_learning  # its masks are PEFT's
+    if not is_prompted and model.moved is None:  # fast blocks hold copies of the weights
+        install(bare, pieces, numerics, first_token_only=model.head is None)
     if "keep_memory" in pieces and bare.device.type == "cpu":
         keep_freed_memory()
     return model
@@ -290,5 +307,6 @@ def build_model(
         width = base.config.hidden_size
         head = nn.Linear(width, len(label_names)) if plan.pooling == "mean" else None
         model = Classifier(attach(base, plan), head)
+        model.moved = initialise(model.encoder, plan)
     assert_planned(model, plan, "after build")
     return make_fast(model.to(choose_device()), numerics, pieces)

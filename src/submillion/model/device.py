@@ -6,7 +6,8 @@ import sys
 import torch
 
 from submillion.budget.families import family_of
-from submillion.budget.methods import METHODS
+from submillion.budget.methods import FAST, MOVING_BASE
+from submillion.budget.plan import Plan
 from submillion.errors import ConfigError
 from submillion.fast.features import can_multiply_int8, has_bf16_products
 
@@ -26,13 +27,22 @@ def has_bf16() -> bool:
     return has_bf16_products()
 
 
+def why_slow(plan: Plan) -> str | None:
+    """Return what of a plan the fast path does not serve, None where it serves all of it."""
+    if plan.method not in FAST:
+        return f"method={plan.method!r}"
+    if plan.init_lora_weights in MOVING_BASE:
+        return f"init_lora_weights={plan.init_lora_weights!r}"
+    return None
+
+
 def choose_numerics(
     asked: str | None,
     base_dropout: float | None,
     model_type: str,
     *,
     fp16: bool = False,
-    method: str = "lora",
+    slow: str | None = None,
 ) -> str:
     """Return the numerics that a run trains in.
 
@@ -41,13 +51,20 @@ def choose_numerics(
         base_dropout: Dropout inside the frozen encoder; None: what its config says.
         model_type: The encoder's family.
         fp16: Whether mixed precision is asked for, which casts by itself.
-        method: How the encoder is adapted.
+        slow: What of the plan the fast path does not serve; see `why_slow`.
 
     Raises:
         ConfigError: If other numerics than exact are asked for with dropout in the encoder, with fp16, for a
-            family without fast blocks, with a method that they do not serve, or int8 on a machine without fast int8 products.
+            family without fast blocks, a method that the fast path does not serve, or int8 on a machine without fast
+            int8 products.
     """
-    has_fast_block = family_of(model_type).has_fast_block and METHODS[method].has_fast_path
+    has_fast_block = family_of(model_type).has_fast_block
+    if slow is not None:
+        if asked in (None, "exact"):
+            return "exact"
+        raise ConfigError(
+            f"numerics={asked!r} is not there for {slow}: the fast path serves {' and '.join(FAST)}; use exact"
+        )
     if asked is None:
         return "fast" if has_fast_block and base_dropout == 0 and not fp16 and has_bf16() else "exact"
     if asked != "exact" and fp16:
@@ -60,8 +77,7 @@ def choose_numerics(
             "set base_dropout to 0, or numerics to exact"
         )
     if asked != "exact" and not has_fast_block:
-        of = f"family {model_type!r}" if METHODS[method].has_fast_path else f"method {method!r}"
-        raise ConfigError(f"numerics={asked!r} is not there for the {of}: use exact")
+        raise ConfigError(f"numerics={asked!r} is not there for the family {model_type!r}: use exact")
     if asked == "int8" and not (choose_device().type == "cpu" and can_multiply_int8()):
         raise ConfigError("numerics='int8' needs a processor with VNNI (and no GPU): use fast or exact")
     return asked

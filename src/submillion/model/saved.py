@@ -17,8 +17,10 @@ from submillion.budget.methods import is_of_adapter
 from submillion.disk import disk_refusals, replace_folder, temporary_beside
 from submillion.encoders import load_tokenizer, packaged_default, resolve_encoder
 from submillion.errors import ConfigError, RunError
+from submillion.model.as_saved import keep_unpruned
 from submillion.model.build import Classifier, load_base, make_fast, quiet_transformers
 from submillion.model.device import choose_device
+from submillion.model.initialise import save_on_whole_base
 from submillion.run import read_json, settle, write_json
 from submillion.speedups import SPEEDUPS
 
@@ -69,7 +71,10 @@ def save_adapter(
     if encoder == packaged_default():
         model.encoder.peft_config["default"].base_model_name_or_path = model_name
     with temporary_beside(folder, is_folder=True) as partial, disk_refusals(folder):
+        keep_unpruned(model.encoder)
         model.encoder.save_pretrained(str(partial), save_embedding_layers=False)
+        if model.moved is not None:
+            save_on_whole_base(partial, model.moved)
         if model.head is not None:
             tensors = {name: value.detach().contiguous() for name, value in model.head.state_dict().items()}
             save_file(tensors, partial / HEAD, metadata={"format": "pt"})
@@ -89,7 +94,14 @@ def save_adapter(
             },
         )
         readme = adapter_readme(
-            encoder, model_name, label_names, max_length, model.head is not None, are_pairs, stride
+            encoder,
+            model_name,
+            label_names,
+            max_length,
+            model.head is not None,
+            are_pairs,
+            stride,
+            has_virtual_tokens=model.encoder.active_peft_config.is_prompt_learning,
         )
         (partial / "README.md").write_text(readme, encoding="utf-8")
         for file in partial.iterdir():
@@ -121,6 +133,7 @@ def adapter_readme(
     has_mean_pooling: bool,
     are_pairs: bool = False,
     stride: int | None = None,
+    has_virtual_tokens: bool = False,
 ) -> str:
     """Return the README of an adapter folder: the lines that load it with transformers and PEFT alone."""
     names = dict(enumerate(label_names))
@@ -144,9 +157,10 @@ def adapter_readme(
             "model = PeftModel.from_pretrained(base, folder).eval()",
             f'head = load_file(f"{{folder}}/{HEAD}")',
         ]
+        own_tokens = "[:, -mask.shape[1] :]  # without the virtual ones" if has_virtual_tokens else ""
         apply = [
-            "    hidden = model(**batch).last_hidden_state",
             '    mask = batch["attention_mask"].unsqueeze(-1)',
+            f"    hidden = model(**batch).last_hidden_state{own_tokens}",
             "    mean = torch.nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1)",
             '    logits = mean @ head["weight"].T + head["bias"]',
         ]

@@ -11,6 +11,7 @@ from submillion.budget.plan import make_plan
 from submillion.data.pairs import text_columns_of
 from submillion.errors import ConfigError
 from submillion.model.adapter import assert_planned, freeze_unplanned
+from submillion.model.as_saved import plan_as_saved
 from submillion.model.device import has_bf16
 from submillion.model.saved import SavedClassifier, load_saved
 from submillion.prediction.answering import Adapter, OfBaseline
@@ -127,6 +128,7 @@ def _load_planned(folder: Path, recipe: Recipe, encoder: str | None, numerics: s
     """Load an adapter; what moved in training must be what the plan says."""
     saved = load_saved(folder, encoder=encoder, numerics=numerics)
     plan = make_plan(saved.encoder, len(saved.label_names), **recipe.budget.model_dump())
+    plan = plan_as_saved(plan, saved.model)
     freeze_unplanned(saved.model, plan)
     assert_planned(saved.model, plan, "after load")
     saved.model.requires_grad_(False)

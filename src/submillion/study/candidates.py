@@ -9,7 +9,7 @@ from typing import Any
 
 from submillion.budget.plan import ALLOCATE, Plan, make_plan
 from submillion.errors import BudgetError, ConfigError
-from submillion.model.device import choose_numerics
+from submillion.model.device import choose_numerics, why_slow
 from submillion.recipe import Recipe, load_recipe
 from submillion.study.recipe import FILL, Range, SearchRecipe
 
@@ -130,7 +130,7 @@ def _planned(base: Recipe, varied: Mapping[str, Any], encoder: str, n_labels: in
             recipe.model.base_dropout,
             plan.model_type,
             fp16=training.fp16,
-            method=plan.method,
+            slow=why_slow(plan),
         )
     except (BudgetError, ConfigError) as error:
         return Candidate(0, varied, recipe, plan, " ".join(str(error).split()))

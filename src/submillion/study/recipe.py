@@ -22,7 +22,8 @@ from submillion.recipe import (
 VARIABLE = (
     "method", "target_modules", "rank", "lora_alpha", "lora_dropout", "head", "pooling", "layers", "head_init",
     "base_dropout", "num_train_epochs", "learning_rate", "lr_scheduler_type", "warmup_ratio", "weight_decay",
-    "label_smoothing_factor", "per_device_train_batch_size", "gradient_accumulation_steps",
+    "label_smoothing_factor", "per_device_train_batch_size", "gradient_accumulation_steps", "init_lora_weights",
+    "num_virtual_tokens",
 )  # fmt: skip
 """The fields that a space may hold."""
 

@@ -39,16 +39,46 @@ def allocate_ranks(
     Raises:
         ConfigError: If the encoder's weights are not here.
     """
+    smallest = min(min(shape) for shape in adapted_shapes(plan).values())
+    rank = plan.rank or 1
+    rho = max(1.0, min(_RHO, smallest / rank))
+    found = _components(plan, encoder, label_names, input_ids, seed, rank, rho)
+    wished = {name.removeprefix("base_model.model."): len(components) for name, components in found.items()}
+    return with_ranks(plan, round_ranks(plan, wished))
+
+
+def principal_components(
+    plan: Plan, encoder: str, label_names: Sequence[str], input_ids: Sequence[Sequence[int]], seed: int
+) -> dict[str, torch.Tensor]:
+    """Return what EVA starts LoRA's A from: for each adapted layer the principal components of what it reads.
+
+    Args are those of `allocate_ranks`, but the ranks may differ.
+
+    Returns:
+        Module, as the ``PeftModel`` names it -> components `[largest rank of the plan, d_in]`, the largest first.
+    """
+    rank = max([plan.rank or 1, *plan.rank_pattern.values()])
+    return _components(plan, encoder, label_names, input_ids, seed, rank, 1.0)
+
+
+def _components(
+    plan: Plan,
+    encoder: str,
+    label_names: Sequence[str],
+    input_ids: Sequence[Sequence[int]],
+    seed: int,
+    rank: int,
+    rho: float,
+) -> dict[str, torch.Tensor]:
+    """Return the components that EVA takes of each layer; with ``rho`` above 1 more of some than of others."""
     from peft import EvaConfig
     from peft.tuners.lora import get_eva_state_dict
 
     config = peft_config(plan)
-    smallest = min(min(shape) for shape in adapted_shapes(plan).values())
-    config.init_lora_weights = "eva"
-    config.eva_config = EvaConfig(rho=max(1.0, min(_RHO, smallest / plan.rank)))
+    config.r, config.init_lora_weights, config.eva_config = rank, "eva", EvaConfig(rho=rho)
     with torch.random.fork_rng(devices=[]), quiet_transformers():
         model = attach(load_base(encoder, plan.pooling, label_names), plan).to(choose_device())
-        found = get_eva_state_dict(
+        found: dict[str, torch.Tensor] = get_eva_state_dict(
             model,
             _batches(input_ids, seed, model.config.pad_token_id),
             config,
@@ -56,8 +86,7 @@ def allocate_ranks(
             prepare_layer_inputs_fn=_inputs_of_tokens,
             show_progress_bar=False,
         )
-    wished = {name.removeprefix("base_model.model."): len(components) for name, components in found.items()}
-    return with_ranks(plan, round_ranks(plan, wished))
+    return found
 
 
 def _batches(input_ids: Sequence[Sequence[int]], seed: int, padding: int) -> list[dict[str, torch.Tensor]]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from submillion.budget.methods import METHODS
+from submillion.budget.methods import MOVING_BASE
 from submillion.budget.plan import Plan
 from submillion.errors import ConfigError
 from submillion.recipe import BALANCED, CHOOSE, TrainingConfig
@@ -34,12 +34,22 @@ def _problems(training: TrainingConfig, plan: Plan, has_validation: bool) -> Ite
         yield (
             f"adapter_scale={training.adapter_scale} has nothing to scale: the plan adapts no module. Leave it out"
         )
+    elif training.adapter_scale != 1 and (unscaled := _without_scale(plan)):
+        yield (
+            f"adapter_scale={training.adapter_scale} scales what LoRA adds to a weight, and {unscaled} adds nothing of that "
+            "kind: leave it out"
+        )
     if training.class_weights == BALANCED and training.balanced_sampling:
         yield "class_weights=balanced and balanced_sampling both even out the labels: choose one of them"
-    if training.adapter_scale != 1 and not METHODS[plan.method].is_low_rank_pair:
-        yield f"adapter_scale={training.adapter_scale} is for lora and rslora, not for {plan.method}: leave it out"
     needs = "needs validation rows, and there are none: give --validation, or rows enough to carve from"
     if training.adapter_scale == CHOOSE and not has_validation:
         yield f"adapter_scale={CHOOSE} {needs}; or a number in its place"
     if training.metric_for_best_model == "shifted_accuracy" and not has_validation:
         yield f"metric_for_best_model=shifted_accuracy {needs}"
+
+
+def _without_scale(plan: Plan) -> str | None:
+    """Return what of a plan cannot be weakened by a factor on the matrices B; None where it can."""
+    if plan.init_lora_weights in MOVING_BASE:
+        return f"init_lora_weights={plan.init_lora_weights!r}"
+    return None if plan.method in ("lora", "rslora", "adalora") else f"method={plan.method!r}"

@@ -19,6 +19,7 @@ from submillion.model.adapter import assert_planned, freeze_unplanned
 from submillion.model.build import Classifier
 from submillion.recipe import Recipe
 from submillion.scoring import TOKENS_AT_ONCE, Scores, score
+from submillion.training.adalora import RankSchedule
 from submillion.training.average import KeepEpochEnds
 from submillion.training.callbacks import History, ProgressBar, SaveWithinEpoch
 from submillion.training.trainer import BudgetTrainer, Collator, TrainRows, fit, training_arguments
@@ -67,6 +68,8 @@ def make_trainer(
     groups_lengths = "length_groups" in config.pieces and pad_length is None
     slices_tokens = "token_slices" in config.pieces and arguments.use_cpu
     rows = _train_rows(train, recipe)
+    callbacks = _callbacks(recipe, len(train.input_ids), validation is not None, folder, console, history)
+    schedule = RankSchedule(model.encoder) if plan.method == "adalora" else None
     weights = weights_of(config, train.labels, plan.n_labels)
     trainer = BudgetTrainer(
         plan=plan,
@@ -81,11 +84,14 @@ def make_trainer(
         data_collator=Collator(
             model.config.pad_token_id,
             pad_length,
-            rounded_within=max_positions(model.config) if "few_lengths" in config.pieces else None,
+            rounded_within=max_positions(model.config) - model.n_virtual_tokens
+            if "few_lengths" in config.pieces
+            else None,
         ),
         train_dataset=rows,
         eval_dataset=None if validation is None else TrainRows(validation.input_ids, validation.labels),
-        callbacks=_callbacks(recipe, len(train.input_ids), validation is not None, folder, console, history),
+        callbacks=[*callbacks, schedule] if schedule else callbacks,
+        rank_schedule=schedule,
     )
     rows.epoch = lambda: trainer.sampler.epoch
     return trainer

@@ -1,14 +1,16 @@
 """All that stands before the first step: checked rows, a plan, tokens, and a recipe without open ends."""
 
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from submillion.budget.families import length_limit
+from submillion.budget.families import length_limit, max_positions
+from submillion.budget.methods import FAST
 from submillion.budget.plan import ALLOCATE, Plan, make_plan
+from submillion.budget.targets import DEFAULT
 from submillion.data.pairs import text_columns_of
 from submillion.data.splits import Splits, load_splits
 from submillion.data.standard_input import NAME, STANDARD_INPUT
@@ -18,13 +20,17 @@ from submillion.data.windows import Windows
 from submillion.encoders import load_config, load_tokenizer, resolve_encoder
 from submillion.errors import ConfigError
 from submillion.model.build import Classifier, build_model
-from submillion.model.device import choose_device, choose_numerics
+from submillion.model.device import choose_device, choose_numerics, why_slow
+from submillion.model.initialise import start_from_components
 from submillion.recipe import SOURCE_FIELDS, DataConfig, Recipe, default_epochs
-from submillion.training.allocate import allocate_ranks
+from submillion.training.allocate import allocate_ranks, principal_components
 from submillion.training.checks import check_training
 from submillion.training.fit import Labelled
 from submillion.training.unlabelled import Unlabelled, read_unlabelled
 from submillion.training.weights import named_weights, said_of_weights
+
+MIN_LENGTH = 4
+"""Fewer tokens than these are no text, the special ones included."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ class Prepared:
 
     def build(self, numerics: str | None = None) -> Classifier:
         """Build the planned model afresh, the same one each time; in the recipe's numerics unless told otherwise."""
-        return build_model(
+        model = build_model(
             self.plan,
             self.encoder,
             self.splits.label_names,
@@ -91,6 +97,15 @@ class Prepared:
             numerics=numerics or self.recipe.training.numerics or "exact",
             pieces=self.recipe.training.pieces,
         )
+        if self.plan.init_lora_weights == "eva":
+            start_from_components(model.encoder, self._components)
+        return model
+
+    @cached_property
+    def _components(self) -> dict[str, Any]:
+        """What EVA starts from; all train rows are looked at, their labels are not."""
+        ids = self.tokens["train"].input_ids
+        return principal_components(self.plan, self.encoder, self.splits.label_names, ids, self.recipe.seed)
 
     def embedder(self, model: Classifier) -> Classifier:
         """Return what embeds rows for the baselines: ``model``, or one in bf16 for int8, in which nothing predicts."""
@@ -164,7 +179,15 @@ def prepare(recipe: Recipe, sources: Sources, console: Console, *, for_many: boo
         )
     plan = make_plan(encoder, len(splits.label_names), **recipe.budget.model_dump(), must_fit=not for_many)
     tokenizer = load_tokenizer(encoder)
-    tokens, stride = _tokenize(tokenizer, splits, data, length_limit(tokenizer, config))
+    limit = length_limit(tokenizer, config)
+    if plan.num_virtual_tokens is not None:  # they take positions too
+        limit = min(limit, max_positions(config) - plan.num_virtual_tokens)
+    if limit < MIN_LENGTH:
+        raise ConfigError(
+            f"num_virtual_tokens={plan.num_virtual_tokens} leaves no room for the text: this encoder takes "
+            f"{max_positions(config)} tokens in all; lower it"
+        )
+    tokens, stride = _tokenize(tokenizer, splits, data, limit)
     recipe = recipe.model_copy(update={"data": data.model_copy(update={"stride": stride})})
     if unlabelled is not None:
         whole = kept_tokens(tokenizer, unlabelled.texts)
@@ -266,15 +289,15 @@ def _resolved(recipe: Recipe, plan: Plan, n_rows: int, max_length: int) -> Recip
         base_dropout,
         plan.model_type,
         fp16=recipe.training.fp16,
-        method=plan.method,
+        slow=why_slow(plan),
     )
     return recipe.model_copy(
         update={
             "data": recipe.data.model_copy(update={"max_length": max_length}),
             "budget": recipe.budget.model_copy(
                 update={
-                    "target_modules": tuple(plan.target_modules),
-                    "rank": plan.rank or None,
+                    "target_modules": tuple(plan.target_modules) or DEFAULT,
+                    "rank": plan.rank,
                     "rank_pattern": dict(plan.rank_pattern) or None,
                     "lora_alpha": plan.lora_alpha or None,
                     "head": plan.head,
@@ -291,16 +314,27 @@ def _resolved(recipe: Recipe, plan: Plan, n_rows: int, max_length: int) -> Recip
 def _say_plan(plan: Plan, console: Console) -> None:
     """Say what will be trained, before it starts."""
     say = partial(console.print, highlight=False, soft_wrap=True, markup=False)
-    ranks = sorted(plan.rank_pattern.values()) or [plan.rank]
-    rank = (
-        f" rank {ranks[0]} to {ranks[-1]}" if plan.rank_pattern else f" rank {plan.rank}" if plan.rank else ""
-    )
     say(
-        f"plan: {plan.method}{rank} on {', '.join(plan.target_modules)}, pooling {plan.pooling}: "
+        f"plan: {described(plan)}, pooling {plan.pooling}: "
         f"{plan.trainable_parameters:,} of {plan.budget:,} trainable parameters"
     )
+    if slow := why_slow(plan):
+        say(f"  note: {slow} runs in exact numerics: the fast path serves {' and '.join(FAST)}")
     for warning in plan.warnings:
         say(f"  note: {warning}")
+
+
+def described(plan: Plan) -> str:
+    """Return a plan's method, and what it adapts, in a few words."""
+    if plan.num_virtual_tokens is not None:
+        return f"{plan.method} of {plan.num_virtual_tokens} tokens"
+    targets = ", ".join(plan.target_modules) or ", ".join(plan.matched_modules)
+    if plan.rank is None:
+        return f"{plan.method} on {targets}"
+    ranks = sorted(plan.rank_pattern.values())
+    rank = f"{ranks[0]} to {ranks[-1]}" if ranks else str(plan.rank)
+    start = f", start {plan.init_lora_weights}" if plan.init_lora_weights else ""
+    return f"{plan.method} rank {rank} on {targets}{start}"
 
 
 def _say_rows(prepared: Prepared, console: Console) -> None:

@@ -23,6 +23,7 @@ from submillion.model.device import choose_device
 from submillion.recipe import TrainingConfig
 from submillion.run import written_atomically
 from submillion.scoring import Scores, pad, rounded_length, score
+from submillion.training.adalora import RankSchedule
 from submillion.training.checkpoints import (
     complete_checkpoints,
     mark_complete,
@@ -113,6 +114,7 @@ class BudgetTrainer(Trainer):
             the whole batch is the same in parts. None: never.
         is_balanced: Every label is drawn equally often.
         weighted_loss: In place of the model's own loss; None: every row counts alike.
+        rank_schedule: Of AdaLoRA, which prunes while it trains and adds to the loss; None with any other method.
         trainer_arguments: Passed on to transformers' Trainer.
     """
 
@@ -126,6 +128,7 @@ class BudgetTrainer(Trainer):
         tokens_at_once: int | None = None,
         is_balanced: bool = False,
         weighted_loss: WeightedLoss | None = None,
+        rank_schedule: RankSchedule | None = None,
         **trainer_arguments: Any,
     ):
         self.plan = plan
@@ -133,6 +136,7 @@ class BudgetTrainer(Trainer):
         self.evaluate_scores = evaluate_scores
         self.lengths = lengths
         self.tokens_at_once = tokens_at_once
+        self.rank_schedule = rank_schedule
         self.is_balanced = is_balanced
         self.weighted_loss = weighted_loss
         super().__init__(compute_loss_func=weighted_loss, **trainer_arguments)
@@ -177,6 +181,16 @@ class BudgetTrainer(Trainer):
         self, model: Any, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None = None
     ) -> torch.Tensor:
         """Run one micro-batch forward and backward, in slices of its rows where it has very many tokens."""
+        loss = self._loss_step(model, inputs, num_items_in_batch)
+        if self.rank_schedule is None:
+            return loss
+        penalty = self.rank_schedule.penalty() / int(self.args.gradient_accumulation_steps)
+        self.accelerator.backward(penalty)
+        return loss + penalty.detach()
+
+    def _loss_step(
+        self, model: Any, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None
+    ) -> torch.Tensor:
         if self.tokens_at_once is None or num_items_in_batch is None:
             loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
             return loss
@@ -219,6 +233,8 @@ class BudgetTrainer(Trainer):
         folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
         write_trained(self.model, folder / TRAINED)
+        if self.rank_schedule is not None:
+            self.rank_schedule.write(folder)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         checkpoint = self.folder / f"checkpoint-{self.state.global_step}"
@@ -231,6 +247,8 @@ class BudgetTrainer(Trainer):
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         read_trained(self.model, Path(resume_from_checkpoint) / TRAINED)
         assert_planned(self.model, self.plan, "after resume")
+        if self.rank_schedule is not None:
+            self.rank_schedule.read(Path(resume_from_checkpoint))
 
     def load_best_epoch(self) -> None:
         """Lay the best epoch's trained parameters into the model; without validation, keep the last ones.

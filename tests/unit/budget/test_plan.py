@@ -11,7 +11,7 @@ import transformers
 from transformers import AlbertConfig, BertConfig, ModernBertConfig, RobertaConfig, XLNetConfig
 
 from conftest import TINY
-from submillion.budget import FAMILIES, METHODS, Plan, make_plan, make_plans
+from submillion.budget import FAMILIES, Plan, make_plan, make_plans
 from submillion.errors import BudgetError, ConfigError
 
 SHARED = Path(__file__).parents[4] / "shared" / "roberta-base"
@@ -231,7 +231,7 @@ def test_a_solved_plan_that_cannot_fit_is_shown_at_rank_one():
 
 
 def test_make_plan_refuses_a_rank_beyond_the_budget_with_the_sum():
-    assert message_of(BudgetError, RobertaConfig(**TINY), 4, rank=8, budget=2_000) == (
+    assert message_of(BudgetError, RobertaConfig(**TINY), 4, target_modules="qv", rank=8, budget=2_000) == (
         "budget=2,000 is too small: the head takes 1,188 and rank 8 on 4 targets takes 2,048, so at least 3,236 is "
         "needed. Lower the rank to 3, raise the budget, train less of the head, or adapt fewer targets."
     )
@@ -245,7 +245,7 @@ def test_nothing_fits():
 
 
 def test_a_rank_above_the_dimension():
-    assert message_of(ConfigError, RobertaConfig(**TINY), 4, rank=33) == (
+    assert message_of(ConfigError, RobertaConfig(**TINY), 4, target_modules="qv", rank=33) == (
         "rank=33 is above 32, the smallest dimension of the 4 targets of query, value: give a rank from 1 to 32."
     )
 
@@ -257,7 +257,7 @@ def test_wrong_arguments_are_reported_together():
         config,
         1,
         budget=0,
-        method="x",
+        method="lorra",
         rank=0,
         lora_alpha=0,
         lora_dropout=1.0,
@@ -265,7 +265,8 @@ def test_wrong_arguments_are_reported_together():
         pooling="max",
     ) == (
         "labels=1 is below 2: a classifier has at least 2; budget=0 is below 1: give the most parameters that may "
-        f"train; method='x' is not known: give one of {', '.join(METHODS)}; rank=0 is neither at least 1 nor 'allocate': give one of "
+        "train; method='lorra' is not known, the nearest is 'lora': give one of lora, rslora, dora, adalora, loha, lokr, vera, "
+        "oft, boft, ia3, bitfit, ln_tuning, prompt_tuning; rank=0 is neither at least 1 nor 'allocate': give one of "
         "them, or none for the largest that fits; lora_alpha=0 is not a finite number above 0: give none for twice the rank; "
         "lora_dropout=1.0 is outside 0 (inclusive) to 1 (exclusive); head='all' is not known: give one of full, output; pooling='max' is not "
         "known: give one of first, mean."
@@ -369,5 +370,5 @@ def test_max_rank_bounds_an_open_rank_only():
     assert tight.rank < 8
     assert (
         message_of(ConfigError, BertConfig(**TINY), 2, max_rank=0)
-        == "max_rank=0 is below 1: give at least 1, or none."
+        == "max_rank=0 is neither at least 1 nor 'usual': give one of them, or none."
     )

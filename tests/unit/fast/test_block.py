@@ -11,7 +11,8 @@ from peft.tuners.lora import LoraLayer
 from torch import nn
 from transformers import AutoModel
 
-from submillion.budget import FAMILIES, METHODS, make_plan
+from submillion.budget import FAMILIES, make_plan
+from submillion.budget.methods import FAST
 from submillion.errors import ConfigError
 from submillion.fast import adapted
 from submillion.fast.block import FastBlock
@@ -28,7 +29,6 @@ LABELS = ("space", "sport", "trade")
 PIECES = [ALL, *(ALL - {name} for name in OF_BLOCKS)]
 
 SERVED_FAMILIES = [name for name, family in FAMILIES.items() if family.has_fast_block]
-SERVED_METHODS = [name for name, method in METHODS.items() if method.has_fast_path]
 
 
 def name_pieces(pieces: frozenset[str]) -> str:
@@ -126,7 +126,7 @@ FIRST = pytest.mark.parametrize("first_token_only", [False, True], ids=["every",
 
 
 @FIRST
-@pytest.mark.parametrize("method", SERVED_METHODS)
+@pytest.mark.parametrize("method", FAST)
 @pytest.mark.parametrize("family", SERVED_FAMILIES)
 def test_stock_blocks_numbers_and_gradients(stock, family, method, first_token_only):
     model = stock(family, method=method).double()

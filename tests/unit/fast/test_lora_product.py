@@ -5,7 +5,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
 
-from submillion.budget import METHODS
+from submillion.budget.methods import FAST
 from submillion.fast.adapted import AdaptedProduct, is_served
 from submillion.fast.dropout import MaskPool
 from submillion.fast.frozen import FrozenProduct
@@ -156,7 +156,7 @@ def adapted(dropout=0.0, method="lora", **options):
         lora_alpha=6,
         lora_dropout=dropout,
         target_modules=["first", "second"],
-        **METHODS[method].peft_kwargs,
+        use_rslora=method == "rslora",
         **options,
     )
     model = get_peft_model(Two(), config).double()
@@ -182,8 +182,8 @@ def assert_same_step(ours, stock, x, model):
         torch.testing.assert_close(got, true, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.has_fast_path])
-def test_pefts_layers_of_every_method(method):
+@pytest.mark.parametrize("method", FAST)
+def test_pefts_layers_of_every_fast_method(method):
     model = adapted(method=method)
     x = torch.randn(7, 6, dtype=torch.float64, requires_grad=True)
     stock = model(x)

@@ -354,4 +354,4 @@ def test_a_null_goes_into_a_recipe_file():
 def test_the_rank_that_fills_the_budget_is_written_out():
     candidate = {"varied": {"rank": "fill", "learning_rate": 0.1}, "rank": 32}
     found = candidate_recipe(load_recipe(max_rank=4), candidate)
-    assert (found.budget.rank, found.budget.max_rank, found.training.learning_rate) == (32, 8, 0.1)
+    assert (found.budget.rank, found.budget.max_rank, found.training.learning_rate) == (32, "usual", 0.1)
