@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from submillion.recipe import DEFAULT_MODEL, SOURCE_FIELDS, BudgetConfig, Recipe, checked_recipe, load_recipe
 from submillion.run import RunFolder
+from submillion.terminal import Console
 
 
 def plan(model: str, n_labels: int, **fields: Any) -> Any:

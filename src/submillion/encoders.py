@@ -99,7 +99,12 @@ def load_config(encoder: str) -> Any:
             if Path(encoder).is_dir():
                 raise
             return AutoConfig.from_pretrained(encoder, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # a config that lies raises whatever its family's class makes of it
+        if "custom code" in str(error):
+            raise ConfigError(
+                f"model={encoder!r} asks for code of its own (auto_map in its config.json), which is never run: name an encoder "
+                "of a family in docs/reference/families.md"
+            ) from None
         raise ConfigError(
             f"model={encoder!r}: its config cannot be read ({_first_line(error)}). {_advice(encoder)}."
         ) from None
@@ -138,4 +143,5 @@ def _advice(encoder: str) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:200]
+    lines = [line.strip() for line in str(error).strip().split("\n")]
+    return (f"{lines[0]} {lines[1]}" if lines[0].endswith(":") and len(lines) > 1 else lines[0])[:200]

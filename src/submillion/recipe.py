@@ -12,10 +12,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from submillion.errors import ConfigError
+from submillion.plain_yaml import read_yaml
 from submillion.speedups import SPEEDUPS
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -378,14 +378,16 @@ def read_tree(source: str | Path, seen: tuple[str, ...] = ()) -> dict[str, Any]:
     if str(path) in seen:
         raise ConfigError(f"{source}: recipes extend each other in a circle: {' -> '.join(seen)}")
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{source}: not readable as YAML: {' '.join(str(error).split())}") from None
+        tree = read_yaml(path)
+    except ValueError as error:
+        raise ConfigError(f"{source}: not readable as YAML of sections and keys: {error}") from None
     except OSError as error:
         raise ConfigError(f"{source}: cannot be read: {error.strerror}") from None
     tree = {} if tree is None else tree
     if not isinstance(tree, dict):
-        raise ConfigError(f"{source}: a recipe is a mapping of sections, not a {type(tree).__name__}")
+        raise ConfigError(
+            f"{source}: a recipe is a mapping of sections, not a {type(tree).__name__}: write sections such as `training:`, keys below them"
+        )
     # A section with nothing under it, such as one whose keys are all commented out, is None in YAML.
     tree = {key: {} if value is None and key in Recipe.SECTIONS else value for key, value in tree.items()}
     parent = tree.pop("extends", None)
@@ -462,6 +464,10 @@ def checked_recipe(tree: Mapping[str, Any], where: str, kind: type[Kind]) -> Kin
     Raises:
         ConfigError: If a key is unknown or a value not allowed; every problem in one message.
     """
+    if not isinstance(tree, Mapping):
+        raise ConfigError(
+            f"{where}: a recipe is a mapping of sections, not a {type(tree).__name__}: write sections such as `training:`, keys below them"
+        )
     try:
         return kind.model_validate(_lists_to_tuples(tree))
     except ValidationError as error:
@@ -512,7 +518,8 @@ def _sentence(problem: Any, tree: Mapping[str, Any], where: str, kind: type[Reci
         value, message = tree[str(problem["loc"][0])][key], f"input should be {_SHOULD_BE[key]}"
     elif problem["type"] in _SHOULD_BE:
         message = f"input should be {_SHOULD_BE[problem['type']]}"
-    return f"{where}: {section}{key}={list(value) if isinstance(value, tuple) else value!r}: {message}"
+    shown = repr(list(value) if isinstance(value, tuple) else value)
+    return f"{where}: {section}{key}={shown if len(shown) <= 200 else shown[:197] + '...'}: {message}"
 
 
 def _place(kind: type[BaseModel], location: Sequence[int | str]) -> tuple[type[BaseModel], str, str]:

@@ -91,8 +91,10 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunError(f"{path} is missing: the run folder is not whole") from None
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(
+            f"{path} cannot be read ({error}): put a whole copy of it back, or make the folder anew"
+        ) from None
 
 
 class RecordFolder:
@@ -228,6 +230,9 @@ class RunFolder(RecordFolder):
 
     KIND, RECORD, COMMAND = "run folder", "run.json", "train"
 
+    PARTS: ClassVar[tuple[str, ...]] = ("recipe", "plan", "with", "data")
+    """What every finished run's record holds, whatever its version."""
+
     def __init__(self, path: str | Path):
         super().__init__(path)
         self.adapter = self.path / "adapter"
@@ -258,6 +263,11 @@ class RunFolder(RecordFolder):
             raise RunError(
                 f"{self.path} is not a finished run (status: {record['status']}). "
                 f"Go on with it by: submillion train --output {self.path} --resume"
+            )
+        if lacking := [part for part in self.PARTS if not isinstance(record.get(part), dict)]:
+            raise RunError(
+                f"{self.run_json} lacks {', '.join(lacking)}: it was not written whole by submillion; put a whole copy of it "
+                "back, or train the run again"
             )
         return record
 

@@ -310,7 +310,7 @@ def test_adapter_with_a_damaged_file_is_refused(tiny_encoder, tmp_path, capsys):
     adapter = save_untrained(tiny_encoder("roberta"), tmp_path / "cut", "SEQ_CLS")
     weights = adapter / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    assert one_line_refusal(adapter, capsys).startswith(f"{weights} cannot be read: ")
+    assert one_line_refusal(adapter, capsys).startswith(f"{weights} cannot be read (")
 
 
 def test_run_with_a_damaged_adapter_is_refused(runs, tmp_path, capsys):
@@ -318,7 +318,7 @@ def test_run_with_a_damaged_adapter_is_refused(runs, tmp_path, capsys):
     shutil.copytree(runs["roberta-mean"] / "adapter", adapter)
     weights = adapter / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    assert one_line_refusal(adapter, capsys).startswith(f"{weights} cannot be read: ")
+    assert one_line_refusal(adapter, capsys).startswith(f"{weights} cannot be read (")
 
 
 def test_adapter_on_another_base_is_refused(runs, tiny_encoder):

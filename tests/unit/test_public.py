@@ -13,7 +13,7 @@ from conftest import ROOT
 SOURCE = ROOT / "src" / "submillion"
 
 ORDER = [
-    {"alternatives", "errors", "speedups", "temperature"},
+    {"alternatives", "errors", "plain_yaml", "speedups", "temperature", "terminal"},
     {"disk"},
     {"run", "recipe", "confusion", "probe"},
     {"encoders", "statistics"},

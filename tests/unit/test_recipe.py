@@ -76,7 +76,7 @@ def test_all_problems_stand_in_one_message(write):
     ("text", "says"),
     [
         ("- a\n- b\n", "a recipe is a mapping of sections, not a list"),
-        ("training: {", "not readable as YAML: "),
+        ("training: {", "not readable as YAML of sections and keys: line 1, column 12: "),
         ("training: 3", "training=3"),
         ("training: {learning_rate: 0}", "[training] learning_rate=0: input should be greater than 0"),
         ("data: {validation_share: 1}", "[data] validation_share=1: input should be less than 1"),

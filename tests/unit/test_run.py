@@ -49,7 +49,7 @@ def test_damaged_json_is_named(tmp_path):
     with pytest.raises(RunError, match=f"{path} is missing: the run folder is not whole"):
         read_json(path)
     path.write_text('{"schema_version": 1, ')
-    with pytest.raises(RunError, match=f"{path} cannot be read: "):
+    with pytest.raises(RunError, match=f"{path} cannot be read .*put a whole copy of it back"):
         RunFolder(tmp_path).read()
 
 
@@ -78,8 +78,9 @@ def test_missing_run(tmp_path):
 def test_statuses(tmp_path):
     folder = RunFolder(tmp_path / "deep" / "run")
     assert not folder.exists
-    folder.start(plan={"rank": 1})
-    assert folder.read() == {"schema_version": SCHEMA_VERSION, "status": "running", "plan": {"rank": 1}}
+    parts = {"recipe": {}, "plan": {"rank": 1}, "with": {}, "data": {}}
+    folder.start(**parts)
+    assert folder.read() == {"schema_version": SCHEMA_VERSION, "status": "running", **parts}
     with pytest.raises(RunError) as caught:
         folder.read_finished()
     assert str(caught.value) == (

@@ -10,6 +10,7 @@ from submillion.budget.checkpoint import random_layers
 from submillion.budget.families import Family, family_of
 from submillion.budget.methods import Shape
 from submillion.encoders import load_config
+from submillion.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,14 @@ def _skeleton(auto_class: Any, config: Any) -> Skeleton:
     """Return names and shapes of what ``auto_class`` makes of ``config``."""
     import torch
 
-    with torch.device("meta"):
-        model = auto_class.from_config(config)
+    try:
+        with torch.device("meta"):
+            model = auto_class.from_config(config)
+    except (ValueError, TypeError, RuntimeError, ArithmeticError, LookupError, AttributeError) as error:
+        raise ConfigError(
+            f"model={config.name_or_path!r}: no encoder can be built from its config.json ({' '.join(str(error).split())[:200]}): "
+            "put back the one that its weights came with"
+        ) from None
     return Skeleton(
         modules={
             name: (module.out_features, module.in_features) if isinstance(module, torch.nn.Linear) else None

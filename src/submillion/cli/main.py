@@ -65,6 +65,7 @@ def main(arguments: list[str] | None = None) -> Any:
     """Run the command; return or exit with its status: 0 done, 1 a user's error, 2 wrong usage, 130 interrupted."""
     from submillion.disk import refusal
     from submillion.errors import SubmillionError
+    from submillion.terminal import harmless
 
     signal.signal(signal.SIGTERM, _interrupt)
     logging.getLogger("huggingface_hub").setLevel(
@@ -73,8 +74,8 @@ def main(arguments: list[str] | None = None) -> Any:
     try:
         return cli.main(arguments, prog_name="submillion", standalone_mode=False)
     except SubmillionError as error:
-        for line in str(error).splitlines():
-            click.echo(f"error: {line}", err=True)
+        for line in str(error).split("\n"):
+            click.echo(f"error: {harmless(line)}", err=True)
         sys.exit(1)
     except click.ClickException as error:
         error.show()
@@ -93,5 +94,5 @@ def main(arguments: list[str] | None = None) -> Any:
         if reason is None:
             raise
         name = getattr(error, "filename", None) or "standard output or a file"
-        click.echo(f"error: {name} cannot be used: {reason}", err=True)
+        click.echo(f"error: {harmless(str(name))} cannot be used: {reason}", err=True)
         sys.exit(1)

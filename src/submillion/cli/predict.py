@@ -74,9 +74,10 @@ def command(
     from submillion.cli import show
     from submillion.data.pairs import text_columns_of
     from submillion.prediction import load_predictor
+    from submillion.terminal import harmless
 
     def note(sentence: str) -> None:
-        click.secho(f"note: {sentence}", dim=True, err=True)
+        click.secho(f"note: {harmless(sentence)}", dim=True, err=True)
 
     predictor = load_predictor(run, encoder=encoder, label_names=label_names, using=using)
     if text:
@@ -91,4 +92,4 @@ def command(
         text_columns=text_columns_of(text_columns, text_pair_column),
         note=note,
     )
-    click.echo(f"{n_rows:,} rows labelled -> {output}", err=output == "-")
+    click.echo(f"{n_rows:,} rows labelled -> {harmless(str(output))}", err=output == "-")

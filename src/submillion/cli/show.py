@@ -5,18 +5,19 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import click
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from submillion.data.opened import plural
 from submillion.statistics import percent
+from submillion.terminal import Console, harmless
 
 
 def result(value: Any, as_json: bool, table: Callable[[Any], None]) -> None:
     """Print ``value`` as JSON, or by ``table``."""
     if as_json:
-        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+        click.echo(harmless(json.dumps(value, indent=2, ensure_ascii=False)))
     else:
         table(value)
 
@@ -42,7 +43,7 @@ def _print_table(console: Console, title: str, table: Table) -> None:
     with console.capture() as captured:
         console.print(table)
     for line in captured.get().splitlines():
-        console.out(line.rstrip(), highlight=False)
+        console.print(Text.from_ansi(line.rstrip()), soft_wrap=True)
 
 
 def plans(report: dict[str, Any]) -> None:

@@ -102,6 +102,7 @@ def find_columns(
     problems = []
     if repeated := sorted({c for c in columns if columns.count(c) > 1}):
         problems.append(f"column {_listed(repeated)} stands more than once; give every column its own name")
+        raise DataError(f"{source}: {problems[0]}. Columns found: {_listed(columns)}.")
     label = None
     if labels != "never":
         label = _find_label(columns, text_columns, label_column, labels, problems)

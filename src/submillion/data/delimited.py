@@ -16,6 +16,7 @@ AG_NEWS_COLUMNS = ("class", "title", "description")
 
 # One row must fit into a block; a text of more than 4 MiB is refused with a message.
 _BLOCK_BYTES = 1 << 22
+_PACKED = {b"PK": "a zip archive", b"\x1f\x8b": "a gzip archive"}
 _PLAIN_QUOTES = "quotes are read as plain characters, since {n} hold one that is never closed."
 _ORANGE_TYPES = frozenset(
     ["continuous", "c", "numeric", "n", "discrete", "d", "string", "s", "text", "time", "t", "basket"]
@@ -290,6 +291,8 @@ def undecodable(path: Path) -> str:
                 line.decode("utf-8")
             except UnicodeDecodeError as error:
                 at = n_bytes + error.start
+                if start in _PACKED:
+                    return f"{path}: {_PACKED[start]}, not text: unpack it, and name the file in it"
                 guess = "UTF-16" if start in (b"\xff\xfe", b"\xfe\xff") else "another encoding"
                 return (
                     f"{path}: not UTF-8: byte {at:,} (0x{line[error.start]:02x}, line {n_lines + 1:,}) cannot be "

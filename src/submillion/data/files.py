@@ -13,6 +13,8 @@ from submillion.errors import DataError
 # The columns of a JSON Lines file are those of its first rows.
 _ROWS_LOOKED_AT = 1_000
 
+_AGAIN = "fetch or write the file again, or give another form (CSV, JSON Lines)"
+
 
 def open_json(path: Path) -> Opened:
     """Open a file with one JSON object a line, or with one JSON array of objects.
@@ -22,7 +24,9 @@ def open_json(path: Path) -> Opened:
     """
     first = list(itertools.islice(_records(path), _ROWS_LOOKED_AT))
     if not first:
-        raise DataError(f"{path}: the file holds no rows")
+        raise DataError(
+            f"{path}: the file holds no rows; give one JSON object a line, with a text and a label"
+        )
 
     def read(columns: Sequence[str], chunk_rows: int) -> Iterator[Columns]:
         return in_columns(_records(path), columns, chunk_rows)
@@ -63,8 +67,10 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
 def _array(path: Path, text: str) -> Iterator[dict[str, Any]]:
     try:
         records = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise DataError(f"{path}: no valid JSON: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"{path}: no valid JSON ({_json_detail(error)}{_place(error)}); give one object a line, or one array of objects"
+        ) from None
     for number, record in enumerate(records, start=1):
         if not isinstance(record, dict):
             kind = type(record).__name__
@@ -77,15 +83,24 @@ def _array(path: Path, text: str) -> Iterator[dict[str, Any]]:
 def _object(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
-        detail = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+    except (ValueError, RecursionError) as error:
         raise DataError(
-            f"{path}: line {number} is no valid JSON ({detail}); give one object a line, or one array of objects"
+            f"{path}: line {number} is no valid JSON ({_json_detail(error)}); give one object a line, or one array of objects"
         ) from None
     if not isinstance(record, dict):
         kind = type(record).__name__
         raise DataError(f"{path}: line {number} is a {kind}; every line must be an object with named fields")
     return record
+
+
+def _json_detail(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return error.msg
+    return "nested too deeply" if isinstance(error, RecursionError) else "a number of too many digits"
+
+
+def _place(error: Exception) -> str:
+    return f", line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
 
 
 def open_parquet(path: Path) -> Opened:
@@ -100,7 +115,7 @@ def open_parquet(path: Path) -> Opened:
     try:
         schema = parquet.read_schema(path)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: no readable Parquet: {' '.join(str(error).split())}") from None
+        raise DataError(f"{path}: no readable Parquet ({_plain(error)}); {_AGAIN}") from None
 
     def read(columns: Sequence[str], chunk_rows: int) -> Iterator[Columns]:
         try:
@@ -108,7 +123,7 @@ def open_parquet(path: Path) -> Opened:
                 for batch in file.iter_batches(chunk_rows, columns=list(columns), use_threads=False):
                     yield batch.to_pydict()
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{path}: broken Parquet: {' '.join(str(error).split())}") from None
+            raise DataError(f"{path}: broken Parquet ({_plain(error)}); {_AGAIN}") from None
 
     return Opened(
         str(path),
@@ -117,6 +132,10 @@ def open_parquet(path: Path) -> Opened:
         label_names=declared_names(schema.metadata),
         is_indexed=True,
     )
+
+
+def _plain(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")
 
 
 def declared_names(metadata: dict[bytes, bytes] | None) -> dict[str, tuple[str, ...]]:

@@ -1,11 +1,14 @@
 """Hugging Face datasets: objects, saved folders, and the hub."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from submillion.data.opened import Columns, Opened
 from submillion.errors import DataError
+
+_SAVE_AGAIN = "Save it again with save_to_disk, or give CSV, JSON Lines or Parquet"
 
 
 def open_dataset(dataset: Any, name: str) -> Opened:
@@ -57,13 +60,39 @@ def open_folder(path: Path, split: str | None) -> Opened:
             f"{path}: a folder, but not one that datasets' save_to_disk wrote (no dataset_dict.json, no state.json); "
             + (f"it holds {', '.join(held[:10])}. Name a file in it" if held else "it is empty")
         )
+    _refuse_files_outside(path)
     from datasets import load_from_disk
 
     try:
         loaded = load_from_disk(str(path), keep_in_memory=False)
     except Exception as error:  # whatever datasets raises on a broken folder is the user's to mend
-        raise DataError(f"{path}: the saved data set cannot be loaded: {_line(error)}") from None
+        raise DataError(
+            f"{path}: the saved data set cannot be loaded: {_line(error)}. {_SAVE_AGAIN}"
+        ) from None
     return open_dataset(one_split(loaded, split, str(path)), f"{path}:{split}" if split else str(path))
+
+
+def _refuse_files_outside(path: Path) -> None:
+    """Refuse a saved data set whose list of files leads out of its folder.
+
+    Raises:
+        DataError: If it does, or cannot be read.
+    """
+    for state in (path / "state.json", *path.glob("*/state.json")):
+        if not state.is_file():
+            continue
+        try:
+            names = [
+                file["filename"] for file in json.loads(state.read_text(encoding="utf-8"))["_data_files"]
+            ]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise DataError(
+                f"{state}: its list of files cannot be read: {_line(error)}. {_SAVE_AGAIN}"
+            ) from None
+        if outside := [name for name in names if name in (".", "..") or Path(str(name)).name != name]:
+            raise DataError(
+                f"{state} names {outside[0]!r}, which is not a file of its own folder: nothing was read. {_SAVE_AGAIN}"
+            )
 
 
 def open_hub(source: str) -> Opened:

@@ -168,7 +168,10 @@ def _parts(
         yield rows, repairs
     if n_kept == 0:
         why = "every text is empty" if n_read else "there are no rows"
-        raise DataError(f"{opened.name}: {why}; text is read from {', '.join(map(repr, texts_from))}")
+        raise DataError(
+            f"{opened.name}: {why}; text is read from {', '.join(map(repr, texts_from))}: give rows with a text, or name "
+            "another column with --text-columns"
+        )
 
 
 def _chosen(

@@ -3,10 +3,12 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from torch import nn
 from transformers.loss.loss_utils import ForSequenceClassificationLoss
 from transformers.modeling_outputs import SequenceClassifierOutput
@@ -253,8 +255,17 @@ def load_base(
             f"the base {encoder!r} holds a classification head of another shape than {n_labels} labels need: "
             "use the encoder it was made from, or pooling='mean', which takes no head from the base"
         ) from None
+    except SafetensorError as error:
+        raise ConfigError(
+            f"the base {encoder!r} has damaged weights ({error}): fetch or copy its model.safetensors again"
+        ) from None
     except OSError as error:
         reason = str(error).strip().split("\n")[0][:200]
+        if Path(encoder).is_dir():
+            raise ConfigError(
+                f"the base {encoder!r} has no weights that are read: only model.safetensors is, never pickled ones; copy it into "
+                f"the folder, or save them again as safetensors ({reason})"
+            ) from None
         raise ConfigError(
             f"the base {encoder!r} has no weights here. {how_to_get(encoder)}. ({reason})"
         ) from None

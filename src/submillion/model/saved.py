@@ -239,12 +239,18 @@ def load_saved(
     path = Path(folder)
     config = _adapter_config(path)
     saved = read_json(path / NAMES) if (path / NAMES).is_file() else {}
+    if not isinstance(saved, dict):
+        raise RunError(
+            f"{path / NAMES} holds a {type(saved).__name__}, not an object: put it back, or leave it out and give --label-names"
+        )
     source = resolve_encoder(encoder) if encoder else _resolved_base(path, _base_of(config, saved))
     has_head = (path / HEAD).is_file()
     n_labels = _count_labels(path, has_head)
     names = tuple(saved.get("label_names") or label_names or (str(index) for index in range(n_labels)))
     if len(names) != n_labels:
-        raise RunError(f"{path}: the saved head has {n_labels} labels, {len(names)} names were given")
+        raise RunError(
+            f"{path}: the saved head has {n_labels} labels, {len(names)} names were given: give one a label, in order, by --label-names"
+        )
     with quiet_transformers():
         base = load_base(source, "mean" if has_head else "first", names)
         _check_random_layers(base, path, source, has_head)
@@ -307,7 +313,9 @@ def _adapted(base: Any, path: Path, source: str) -> Any:
     try:
         return PeftModel.from_pretrained(base, str(path), is_trainable=False)
     except SafetensorError as error:
-        raise RunError(f"{path / WEIGHTS} cannot be read: {error}") from None
+        raise RunError(
+            f"{path / WEIGHTS} cannot be read ({error}): copy the adapter's folder again, whole"
+        ) from None
     except (KeyError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise RunError(
@@ -337,13 +345,16 @@ def _adapter_config(path: Path) -> Any:
             + (
                 ": its weights are pickled (adapter_model.bin), which is not read; save it again as safetensors"
                 if pickled
-                else ""
+                else ": copy the adapter's folder again, whole"
             )
         )
     try:
         return PeftConfig.from_pretrained(str(path))
-    except (ValueError, TypeError, KeyError) as error:
-        raise RunError(f"{path}/adapter_config.json cannot be read: {error}") from None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        reason = f"no method is called {error}" if isinstance(error, KeyError) else error
+        raise RunError(
+            f"{path}/adapter_config.json cannot be read ({reason}): put back the one that PEFT saved"
+        ) from None
 
 
 def _count_labels(path: Path, has_head: bool) -> int:
@@ -353,7 +364,7 @@ def _count_labels(path: Path, has_head: bool) -> int:
         with safe_open(file, "pt") as tensors:
             shapes = {key: tensors.get_slice(key).get_shape() for key in tensors.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise RunError(f"{file} cannot be read: {error}") from None
+        raise RunError(f"{file} cannot be read ({error}): copy the adapter's folder again, whole") from None
     endings = ("weight",) if has_head else (".classifier.weight", ".out_proj.weight", ".score.weight")
     for key, shape in shapes.items():
         if key.endswith(endings) and not is_of_adapter(key):

@@ -147,9 +147,12 @@ def test_ag_news(agnews):
     [
         ("", "the file is empty; it needs a header line with column names, then rows"),
         ("\n\n", "the file is empty; it needs a header line with column names, then rows"),
-        ("text,label\n", "there are no rows; text is read from 'text'"),
-        ("text,label", "there are no rows; text is read from 'text'"),
-        ("text,label\n ,1\n", "every text is empty; text is read from 'text'"),
+        ("text,label\n", "there are no rows; text is read from 'text': give rows with a text, or name another "
+            "column with --text-columns"),
+        ("text,label", "there are no rows; text is read from 'text': give rows with a text, or name another "
+            "column with --text-columns"),
+        ("text,label\n ,1\n", "every text is empty; text is read from 'text': give rows with a text, or name another "
+            "column with --text-columns"),
         (
             "text,label\na,1\nb,2,3\nc\n",
             "row 2 and 1 other (rows are counted from 1, below any header) has 3 fields where the first line has 2; "
@@ -181,8 +184,7 @@ def test_ag_news(agnews):
         ),
         (
             "text,label,text\na,1,b\n",
-            "column 'text' stands more than once; give every column its own name; the text may be 'text' or 'text'; "
-            "name one, or several to join, with --text-columns. Columns found: 'text', 'label', 'text'.",
+            "column 'text' stands more than once; give every column its own name. Columns found: 'text', 'label', 'text'.",
         ),
         (
             "text,label\na,1\nb,\n",

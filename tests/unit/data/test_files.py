@@ -43,12 +43,12 @@ def test_json_lines_in_pieces(write):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.jsonl", "", "the file holds no rows"),
+        ("a.jsonl", "", "the file holds no rows; give one JSON object a line, with a text and a label"),
         ("a.jsonl", '{"text": "a"}\n{"text": \n', "line 2 is no valid JSON (Expecting value); give one object a line, "
                                                   "or one array of objects"),
         ("a.jsonl", '{"text": "a"}\n[1]\n', "line 2 is a list; every line must be an object with named fields"),
         ("a.json", "[1, 2]", "row 1 is a int; every row must be an object with named fields"),
-        ("a.json", "[1, ", "no valid JSON: Expecting value: line 1 column 5 (char 4)"),
+        ("a.json", "[1, ", "no valid JSON (Expecting value, line 1, column 5); give one object a line, or one array of objects"),
         ("a.jsonl", b'{"text": "a"}\n{"text": "\xff"}\n', "not UTF-8: byte 24 (0xff, line 2) cannot be decoded; the "
                                                           "file is in another encoding. Save it as UTF-8, for example "
                                                           "with iconv"),
@@ -70,7 +70,7 @@ def test_json_lines_in_pieces(write):
 )  # fmt: skip
 def test_bad_files(write, name, content, message):
     found = refused(write(name, content))
-    assert found == message or (message is None and found.startswith("no readable Parquet: "))
+    assert found == message or (message is None and found.startswith("no readable Parquet ("))
     assert "\n" not in found
 
 
@@ -102,4 +102,4 @@ def test_parquet_cut_short(tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"text": ["a" * 1000], "label": [1]}), path)
     path.write_bytes(path.read_bytes()[:-40])
-    assert refused(path).startswith("no readable Parquet: ")
+    assert refused(path).startswith("no readable Parquet (")
