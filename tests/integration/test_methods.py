@@ -346,3 +346,19 @@ def test_methods_are_searched_side_by_side(tiny_encoder, tmp_path):
 def test_readmes_name_the_virtual_tokens(trained):
     read = {name: (Path(values[3]) / "README.md").read_text() for name, values in trained.items()}
     assert [name for name, text in read.items() if "virtual" in text] == ["prompt_tuning-mean"]
+
+
+def test_virtual_tokens_are_not_exported(trained):
+    from types import SimpleNamespace
+    from typing import Any
+
+    from submillion.exporters.export import _check_rows
+
+    folder = trained["prompt_tuning-mean"][3]
+    source: Any = SimpleNamespace(saved=load_saved(folder), adapter=folder)
+    with pytest.raises(ConfigError) as caught:
+        _check_rows(source)
+    assert str(caught.value) == (
+        f"{folder} is of method='prompt_tuning', whose virtual tokens do not merge into the encoder: use the adapter folder "
+        "itself, whose README holds the lines that load it with transformers and PEFT"
+    )
