@@ -76,21 +76,25 @@ json.dump(answers, open(sys.argv[2], "w"))
 
 @pytest.mark.parametrize("method", [name for name in METHODS if not METHODS[name].is_low_rank_pair])
 @pytest.mark.parametrize("pooling", ["first", "mean"])
-@pytest.mark.parametrize("model_type", ["bert", "roberta"])
+@pytest.mark.parametrize("model_type", ["bert", "albert", "distilbert", "modernbert"])
+@pytest.mark.filterwarnings("ignore:Detected that the base layer has no bias")  # ModernBERT's, with bitfit
 def test_planned_is_built(model_type, pooling, method):
     if (method, pooling) == ("prompt_tuning", "first"):
         pytest.skip("refused: its tokens would stand where the head reads")
     config = tiny(model_type)
-    wishes = [{}]
+    if method == "prompt_tuning" and model_type in ("albert", "distilbert"):
+        with pytest.raises(ConfigError, match="method='prompt_tuning' is not there for"):
+            make_plan(config, N_LABELS, method=method, pooling=pooling)
+        return
+    wishes: list[dict] = [{"target_modules": "default"} if METHODS[method].adapts == "linear" else {}]
     if method != "prompt_tuning":
         wishes += [{"layers": "last:1"}, {"layers": [0]}]
     if METHODS[method].adapts == "linear":
-        wishes += [{"target_modules": "qv"}, {"target_modules": "all-linear", "layers": [1]}]
-        wishes += [{"target_modules": "dense"}]
+        wishes += [{"target_modules": "qkv"}, {"target_modules": "all-linear", "layers": [0]}]
     if METHODS[method].has_rank:
         wishes += [{"rank": 2}, {"budget": 3_000}]
     for wish in wishes:
-        plan = make_plan(config, N_LABELS, method=method, pooling=pooling, **wish)
+        plan = make_plan(config, N_LABELS, method=method, pooling=pooling, **wishes[0] | wish)
         assert_equal(build(config, plan), plan)
 
 

@@ -137,6 +137,24 @@ def draft(encoder: Encoder, choice: Choice) -> Plan:
     return replace(plan, warnings=(*reason, *warn(plan, places.hits, encoder)))
 
 
+def _check_embeddings(encoder: Encoder, skeleton: Skeleton) -> None:
+    """Refuse virtual tokens where PEFT cannot make them: it takes them to be as wide as the encoder, by its config.
+
+    Raises:
+        ConfigError: For embeddings of another width (ALBERT, small ELECTRA), and DistilBERT, whose config has other names.
+    """
+    widths = {
+        shape[1]
+        for name, shape in skeleton.parameters.items()
+        if name.endswith(("word_embeddings.weight", "tok_embeddings.weight"))
+    }
+    if widths != {encoder.hidden_size} or encoder.family.model_type == "distilbert":
+        raise ConfigError(
+            f"method='prompt_tuning' is not there for {encoder.model} ({encoder.family.model_type}): PEFT makes virtual tokens only as "
+            "wide as the encoder, and by a config of BERT's names. Choose another method or encoder."
+        )
+
+
 def _places(encoder: Encoder, choice: Choice, skeleton: Skeleton, left_out: tuple[str, ...]) -> Places:
     """Return what the method of a choice adapts."""
     family, method = encoder.family, METHODS[choice.method]
@@ -150,6 +168,7 @@ def _places(encoder: Encoder, choice: Choice, skeleton: Skeleton, left_out: tupl
         }
         return Places(Hits({}, {}, {}), norms, ())
     if method.adapts == "prompt":
+        _check_embeddings(encoder, skeleton)
         return Places(Hits({}, {}, {}), {}, ())
     hits = find_hits(
         choice.target_modules,
