@@ -6,6 +6,7 @@ recipes that come with the package (`submillion/recipes/*.yaml`).
 """
 
 import difflib
+import os
 import typing
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -396,20 +397,21 @@ def read_tree(source: str | Path, seen: tuple[str, ...] = ()) -> dict[str, Any]:
     if not isinstance(parent, str):
         raise ConfigError(f"{source}: extends={parent!r} must be one recipe: a name or a file")
     beside = path.parent / f"{parent}.yaml"
-    base = read_tree(beside if beside.is_file() else parent, (*seen, str(path)))
+    # os.path, for a name that is too long is no file to it, and an error to pathlib.
+    base = read_tree(beside if os.path.isfile(beside) else parent, (*seen, str(path)))
     return _laid_over(base, tree)
 
 
 def _locate(source: str | Path) -> Path:
     """Return the file of a recipe given by path or by name."""
     path = Path(source)
-    if path.is_file():
+    if os.path.isfile(path):
         return path
     shipped = Path(str(files("submillion") / "recipes" / f"{source}.yaml"))
-    if path.name == str(source) and shipped.is_file():
+    if path.name == str(source) and os.path.isfile(shipped):
         return shipped
     raise ConfigError(
-        f"recipe={str(source)!r} is neither a file nor one of the recipes that come with the package: "
+        f"recipe={str(source)[:200]!r} is neither a file nor one of the recipes that come with the package: "
         f"{', '.join(recipe_names())}"
     )
 

@@ -270,3 +270,11 @@ def test_the_papers_rows_plan_to_its_counts(name):
 def test_no_recipe_of_the_package_is_left_out_of_it():
     shipped = Path(__file__).parents[2] / "src" / "submillion" / "recipes"
     assert sorted(path.stem for path in shipped.glob("*.yaml")) == recipe_names()
+
+
+def test_a_name_that_is_too_long_is_no_recipe(tmp_path):
+    recipe = tmp_path / "long.yaml"
+    recipe.write_text(f"extends: {'a' * 5000}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_recipe(str(recipe))
+    assert str(caught.value).startswith(f"recipe='{'a' * 200}' is neither a file nor one of the recipes")
