@@ -94,7 +94,29 @@ class TfidfSvm:
         }
 
 
-Baseline = Majority | TfidfSvm | Probe
+@dataclass(frozen=True)
+class Shares:
+    """Where rows may have several labels: each label's share of the fitted rows, as the logit of a probability.
+
+    Attributes:
+        shares: `[n_labels]`, kept half a row away from 0 and 1.
+    """
+
+    shares: tuple[float, ...]
+    fit_seconds: float
+    name: str = "majority"
+
+    def scores(self, texts: Sequence[str], embeddings: Mapping[str, Array]) -> Array:
+        """Return the same scores once for each text, `[n, n_labels]`."""
+        shares = np.array(self.shares)
+        return np.tile(np.log(shares / (1 - shares)).astype(np.float32), (len(texts), 1))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is kept."""
+        return {"fit_seconds": self.fit_seconds, "shares": list(self.shares)}
+
+
+Baseline = Majority | Shares | TfidfSvm | Probe
 
 
 @dataclass(frozen=True)
@@ -144,7 +166,8 @@ def fit_baselines(
 
     Args:
         texts: Texts of the `n` rows.
-        labels: Their labels `[n]`, of ``range(n_labels)``; some may be missing.
+        labels: Their labels `[n]`, of ``range(n_labels)``; some may be missing. Where rows may have several: 0 and 1
+            `[n, n_labels]`, and each label is fitted against the rest.
         n_labels: Labels in all.
         embeddings: Frozen embeddings of the rows: ``mean`` and ``first``, `[n, d]` each.
         seed: Seed of the solvers and of the folds.
@@ -158,7 +181,7 @@ def fit_baselines(
     if len(lengths) != 1 or not len(labels):
         raise ValueError(f"texts, labels and embeddings have {sorted(lengths)} rows: need one length >= 1")
     members: list[Baseline] = [
-        fit_majority(labels, n_labels),
+        fit_majority(labels, n_labels) if labels.ndim == 1 else fit_shares(labels),
         fit_tfidf_svm(texts, labels, n_labels, seed, weights),
         fit_probe(
             embeddings["mean"],
@@ -188,6 +211,17 @@ def fit_majority(labels: Array, n_labels: int) -> Majority:
     return Majority(label, n_labels, seconds_since(started))
 
 
+def fit_shares(labels: Array) -> Shares:
+    """Return the share of rows that have each label, of labels 0 and 1 `[n, n_labels]`.
+
+    >>> fit_shares(np.array([[1, 0], [1, 1], [1, 0], [0, 0]])).shares
+    (0.7, 0.3)
+    """
+    started = time.perf_counter()
+    shares = (labels.sum(axis=0) + 0.5) / (len(labels) + 1)
+    return Shares(tuple(shares.round(6).tolist()), seconds_since(started))
+
+
 def fit_tfidf_svm(
     texts: Sequence[str], labels: Array, n_labels: int, seed: int, weights: Array | None = None
 ) -> TfidfSvm:
@@ -206,9 +240,13 @@ def fit_tfidf_svm(
     try:
         features = vectorizer.fit_transform(texts)
     except ValueError:  # no text holds a word: what is left is the majority
-        counts = np.bincount(labels, minlength=n_labels).astype(np.float32)
         empty = np.zeros((n_labels, 0), dtype=np.float32)
-        linear = Linear(empty, counts, np.unique(labels))
+        if labels.ndim == 2:
+            shares = fit_shares(labels).scores([""], {})[0]
+            linear = Linear(empty, shares, np.flatnonzero(labels.any(axis=0)))
+        else:
+            counts = np.bincount(labels, minlength=n_labels).astype(np.float32)
+            linear = Linear(empty, counts, np.unique(labels))
         return TfidfSvm([], np.zeros(0, np.float32), linear, min_df, True, seconds_since(started))
     fitted, weight, bias, converged = fit_linear(
         LinearSVC(max_iter=MAX_ITER, random_state=seed, class_weight=class_weight(weights)), features, labels
@@ -229,7 +267,7 @@ def save_baselines(baselines: Baselines, folder: Path) -> None:
         if isinstance(member, TfidfSvm):
             tensors[f"{name}.idf"] = member.idf
             write_json(folder / _TERMS, list(member.terms))
-        if not isinstance(member, Majority):
+        if not isinstance(member, Majority | Shares):
             tensors[f"{name}.weight"] = member.linear.weight
             tensors[f"{name}.bias"] = member.linear.bias
             tensors[f"{name}.fitted"] = member.linear.fitted
@@ -272,6 +310,8 @@ def _member(
     name: str, kept: dict[str, Any], n_labels: int, terms: list[str], tensors: Mapping[str, Array]
 ) -> Baseline:
     """Rebuild one baseline from its line of the index and the tensors."""
+    if "shares" in kept:
+        return Shares(tuple(kept["shares"]), kept["fit_seconds"])
     if name == "majority":
         return Majority(kept["label"], n_labels, kept["fit_seconds"])
     linear = Linear(*(tensors[f"{name}.{part}"] for part in ("weight", "bias", "fitted")))

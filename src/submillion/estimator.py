@@ -14,6 +14,7 @@ from submillion import api
 from submillion.data import encode_labels, read_rows
 from submillion.data.pairs import as_pair
 from submillion.errors import ConfigError, DataError
+from submillion.multi_label import MULTI_LABEL
 from submillion.prediction import Predictor, load_predictor
 
 _INSTEAD = {
@@ -69,7 +70,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Args:
             X: Texts, one a row, or (text, text) pairs.
-            y: Labels, strings or integers.
+            y: Labels, strings or integers. Any number of labels a row: lists of them, or an indicator matrix of 0 and 1
+                `[n, n_classes]`.
 
         Raises:
             DataError: If lengths differ or a label cannot be used.
@@ -77,13 +79,17 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ConfigError: If ``fields`` or ``random_state`` cannot be used.
         """
         fields = _checked_fields(self.fields or {})
-        texts, labels = _texts(X), np.asarray(y)
-        if len(texts) != len(labels):
-            raise DataError(f"X has {len(texts):,} texts and y {len(labels):,} labels: they must be as many")
+        texts, targets = _texts(X), Targets(y)
+        if len(texts) != len(targets.rows):
+            raise DataError(
+                f"X has {len(texts):,} texts and y {len(targets.rows):,} labels: they must be as many"
+            )
+        if targets.is_multi_label:
+            fields.setdefault("problem_type", MULTI_LABEL)
         with tempfile.TemporaryDirectory(prefix="submillion-") as folder:
             output = self.output or f"{folder}/run"
             self.run_ = api.train(
-                list(zip(texts, labels.tolist(), strict=True)),
+                list(zip(texts, targets.rows, strict=True)),
                 output=output,
                 recipe=self.recipe,
                 quiet=not self.verbose,
@@ -93,26 +99,112 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
             self._predictor: Predictor = load_predictor(output)
             self._predictor.answering.load_all()  # the folder goes
-        self.classes_ = np.unique(labels)
-        self._columns = _columns_of(self.classes_, self.run_["data"]["label_values"])
+        self.classes_ = targets.classes
+        self.multilabel_ = targets.is_multi_label
+        known = targets.known
+        self._fitted = np.searchsorted(self.classes_, known)  # of an indicator's columns some may hold no 1
+        self._columns = _columns_of(known, self.run_["data"]["label_values"])
         return self
 
     def predict_proba(self, X: Sequence[str]) -> np.ndarray:
         """Return probabilities `[n, n_classes]`, columns in the order of `classes_`."""
         check_is_fitted(self, "classes_")
-        return self._predictor.predict_proba(_texts(X))[:, self._columns]
+        return self._in_order(self._predictor.predict_proba(_texts(X)))
+
+    def _in_order(self, columns: np.ndarray) -> np.ndarray:
+        """Return a run's columns in the order of `classes_`; a class that no row had has zeros."""
+        ordered = np.zeros((len(columns), len(self.classes_)), dtype=columns.dtype)
+        ordered[:, self._fitted] = columns[:, self._columns]
+        return ordered
 
     def predict(self, X: Sequence[str]) -> np.ndarray:
-        """Return the label of each text `[n]`."""
+        """Return the label of each text `[n]`; of several a row an indicator matrix `[n, n_classes]`, as scikit-learn does."""
+        check_is_fitted(self, "classes_")
+        if self.multilabel_:
+            texts = _texts(X)
+            width = len(self._predictor.label_names)
+            decisions = (
+                self._predictor.scores(texts).predictions if texts else np.zeros((0, width), dtype=np.int64)
+            )
+            return self._in_order(decisions)
         probabilities = self.predict_proba(X)
         return np.asarray(self.classes_[probabilities.argmax(axis=1)])
 
+    def score(self, X: Sequence[str], y: Sequence[Any], sample_weight: Any = None) -> float:
+        """Return the accuracy; of several labels a row exact match, as scikit-learn does."""
+        check_is_fitted(self, "classes_")
+        if self.multilabel_:
+            return float(super().score(X, Targets(y, classes=self.classes_).indicator, sample_weight))
+        return float(super().score(X, y, sample_weight))
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
         tags.input_tags.one_d_array = True
         return tags
+
+
+class Targets:
+    """What ``y`` holds: one label a row, or any number of them.
+
+    Args:
+        y: Labels, lists of labels, or an indicator matrix of 0 and 1.
+        classes: Of an earlier ``y``, in order; None: those of this one.
+
+    Raises:
+        DataError: If an array of two dimensions holds something else than 0 and 1, or a label is none of ``classes``.
+
+    >>> Targets([["a"], [], ["a", "b"]]).indicator.tolist()
+    [[1, 0], [0, 0], [1, 1]]
+    >>> Targets(np.array([[0, 1], [1, 1]])).rows
+    [[1], [0, 1]]
+    """
+
+    def __init__(self, y: Any, classes: np.ndarray | None = None):
+        y = y.toarray() if hasattr(y, "toarray") else getattr(y, "values", y)
+        is_ragged = not hasattr(y, "ndim") and any(isinstance(row, list | tuple | set) for row in y)
+        if hasattr(y, "ndim") and y.ndim == 1 and y.dtype == object:
+            is_ragged = any(isinstance(row, list | tuple | set | np.ndarray) for row in y)
+        self.rows: list[Any]
+        found: Any
+        if is_ragged:
+            self.is_multi_label, self.rows = True, [list(row) for row in y]
+            found = sorted({label for row in self.rows for label in row})
+        else:
+            array = np.asarray(y)
+            self.is_multi_label = array.ndim == 2 and array.shape[1] > 1
+            if array.ndim > 2 or (self.is_multi_label and not np.isin(array, (0, 1)).all()):
+                raise DataError(
+                    f"y of shape {array.shape} must be one label a row, lists of labels, or an indicator matrix of 0 and 1"
+                )
+            self.rows = array.ravel().tolist()
+            found = np.unique(array)
+            if self.is_multi_label:
+                self.rows = [np.flatnonzero(row).tolist() for row in array]
+                found = np.arange(array.shape[1])
+        self.classes: np.ndarray = np.asarray(found) if classes is None else classes
+
+    @property
+    def known(self) -> np.ndarray:
+        """The classes that some row has."""
+        if not self.is_multi_label:
+            return self.classes
+        held = {label for row in self.rows for label in row}
+        return np.asarray([label for label in self.classes.tolist() if label in held])
+
+    @property
+    def indicator(self) -> np.ndarray:
+        """0 and 1, `[n, n_classes]`."""
+        place = {label: column for column, label in enumerate(self.classes.tolist())}
+        matrix = np.zeros((len(self.rows), len(place)), dtype=np.int64)
+        for index, row in enumerate(self.rows):
+            for label in row:
+                if label not in place:
+                    raise DataError(f"y holds the label {label!r}, which no row of fit had")
+                matrix[index, place[label]] = 1
+        return matrix
 
 
 def _checked_fields(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from submillion.one_vs_rest import choose_c_of_sets, fit_each_label
+
 Array = np.ndarray[Any, np.dtype[Any]]
 Scaling = Literal["unit", "standard"]
 
@@ -125,7 +127,8 @@ def fit_probe(
 
     Args:
         features: `[n, d]`.
-        labels: `[n]`, of ``range(n_labels)``; some may be missing.
+        labels: `[n]`, of ``range(n_labels)``; some may be missing. Where rows may have several: 0 and 1
+            `[n, n_labels]`; each label is then fitted against the rest.
         n_labels: Labels in all.
         seed: Seed of the folds.
         scaling: ``unit`` (each row to length 1) or ``standard`` (each column to mean 0 and deviation 1).
@@ -147,18 +150,25 @@ def fit_probe(
     c, chosen_by = _choose_c(x, labels, scaling, seed, by_label)
     model = LogisticRegression(C=c, max_iter=MAX_ITER, class_weight=by_label)
     fitted, weight, bias, converged = fit_linear(model, x, labels)
-    scores = x @ weight.T + bias
-    largest = scores.max(axis=1, keepdims=True)
-    log_sums = largest[:, 0] + np.log(np.exp(scores - largest).sum(axis=1))
+    missing_bias = _missing_bias(x @ weight.T + bias, labels)
     weight = weight / deviation
     linear = all_labels(
         weight,
         bias - weight @ mean,
         fitted,
         n_labels,
-        missing_bias=float(log_sums.min() + np.log(MISSING_PROBABILITY)),
+        missing_bias=missing_bias,
     )
     return Probe(linear, scaling, c, chosen_by, converged, seconds_since(started), pooling, name)
+
+
+def _missing_bias(scores: Array, labels: Array) -> float:
+    """Return the bias by which a label without rows gets at most `MISSING_PROBABILITY` on any fitted row."""
+    if labels.ndim == 2:
+        return float(np.log(MISSING_PROBABILITY / (1 - MISSING_PROBABILITY)))
+    largest = scores.max(axis=1, keepdims=True)
+    log_sums = largest[:, 0] + np.log(np.exp(scores - largest).sum(axis=1))
+    return float(log_sums.min() + np.log(MISSING_PROBABILITY))
 
 
 def _scaled(features: Array, scaling: Scaling) -> Array:
@@ -176,10 +186,13 @@ def _scaled(features: Array, scaling: Scaling) -> Array:
 def fit_linear(model: Any, features: Any, labels: Array) -> tuple[Array, Array, Array, bool]:
     """Fit a scikit-learn linear classifier; return fitted labels, one row of weights and a bias each, converged.
 
-    Two labels get two rows that differ by scikit-learn's one: the same decision, and the same softmax.
+    Two labels get two rows that differ by scikit-learn's one: the same decision, and the same softmax. Where rows may have
+    several labels, `[n, n_labels]`, each label is fitted against the rest: the same sigmoid.
     """
     from sklearn.exceptions import ConvergenceWarning
 
+    if labels.ndim == 2:
+        return fit_each_label(model, features, labels)
     fitted = np.unique(labels)
     if len(fitted) == 1:
         return fitted, np.zeros((1, features.shape[1])), np.zeros(1), True
@@ -217,6 +230,8 @@ def _choose_c(
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
+    if labels.ndim == 2:
+        return choose_c_of_sets(features, labels, CANDIDATE_C[scaling], DEFAULT_C[scaling], seed, MAX_CV_ROWS)
     if len(labels) > MAX_CV_ROWS:
         drawn = np.random.default_rng(seed).choice(len(labels), MAX_CV_ROWS, replace=False)
         features, labels = features[drawn], labels[drawn]

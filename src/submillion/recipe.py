@@ -76,6 +76,19 @@ class DataConfig(Section):
     label_column: str | None = Field(
         None, description="Column of the label. Default: found by its usual names."
     )
+    problem_type: Literal["single_label_classification", "multi_label_classification"] | None = Field(
+        None,
+        description="One label a row, or any number of them. Default: multi_label_classification where the label column "
+        "holds lists, or label_separator or label_columns is given; else single_label_classification.",
+    )
+    label_separator: str | None = Field(
+        None,
+        min_length=1,
+        description="What stands between the labels of a row in the label column, such as '|' or ','.",
+    )
+    label_columns: tuple[str, ...] | None = Field(
+        None, min_length=2, description="Columns of 0 and 1, one a label, in place of one label column."
+    )
     label_names: tuple[str, ...] | None = Field(
         None, description="Names for integer labels, in increasing order of the integers."
     )
@@ -220,10 +233,11 @@ class TrainingConfig(Section):
         description="Pieces of the fast path that are on: all, none, or names from docs/reference/speed.md.",
     )
     fp16: bool = Field(False, description="Mixed precision on a GPU; without one fp32 is used, and said.")
-    metric_for_best_model: Literal["accuracy", "macro_f1", "shifted_accuracy"] = Field(
-        "accuracy",
+    metric_for_best_model: Literal["accuracy", "macro_f1", "micro_f1", "shifted_accuracy"] | None = Field(
+        None,
         description="What picks the best epoch on validation; shifted_accuracy: the mean of accuracy on its rows and on the "
-        "same with a fifth of their tokens dropped.",
+        "same with a fifth of their tokens dropped; micro_f1: of rows with several labels. Default: accuracy, of several "
+        "labels a row micro_f1.",
     )
     early_stopping_patience: int | None = Field(
         3, ge=1, description="Stop after this many epochs without a better one. Needs validation."

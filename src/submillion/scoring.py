@@ -14,16 +14,20 @@ import numpy as np
 import pyarrow
 import torch
 from pyarrow import parquet
-from scipy.special import softmax
+from scipy.special import expit, softmax
 
 from submillion.budget.families import max_positions
 from submillion.data.tokens import batches_of_like_length
 from submillion.data.windows import Windows
 from submillion.errors import RunError
 from submillion.model.build import Classifier
+from submillion.multi_label import DEFAULT_THRESHOLD, decide
 from submillion.run import written_atomically
 
 CHUNK_ROWS = 4096
+
+_THRESHOLD = b"multi_label_threshold"
+"""Under which a file of scored rows keeps the threshold of `MultiLabelScores`."""
 
 TOKENS_AT_ONCE = 1024
 """Most tokens that run forward at once on a CPU, padding included: more only leave the caches."""
@@ -45,6 +49,23 @@ class Scores:
     def probabilities(self) -> np.ndarray:
         """Softmax of the logits, `[n, n_labels]` float64."""
         return np.asarray(softmax(self.logits.astype(np.float64), axis=1))
+
+
+@dataclass(frozen=True)
+class MultiLabelScores(Scores):
+    """Scored rows that may have several labels: those whose sigmoid is at least the threshold."""
+
+    threshold: float = DEFAULT_THRESHOLD
+
+    @property
+    def predictions(self) -> np.ndarray:
+        """The labels of each row, 0 and 1, `[n, n_labels]` int64."""
+        return decide(self.logits, self.threshold)
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Sigmoids of the logits, `[n, n_labels]` float64."""
+        return np.asarray(expit(self.logits.astype(np.float64)))
 
 
 def score(
@@ -140,13 +161,16 @@ def write_scores(
     """Keep scored rows as Parquet: row id, label, logits, pooled embedding, each baseline's label."""
     columns: dict[str, Any] = {
         "row_id": row_numbers,
-        "label": labels,
+        "label": list(labels),
         "logits": list(scores.logits),
         "embedding": list(scores.embeddings),
     }
-    columns |= {f"baseline_{name}": predictions for name, predictions in baseline_predictions.items()}
+    columns |= {f"baseline_{name}": list(predictions) for name, predictions in baseline_predictions.items()}
+    table = pyarrow.table(columns)
+    if isinstance(scores, MultiLabelScores):
+        table = table.replace_schema_metadata({_THRESHOLD: repr(scores.threshold)})
     with written_atomically(path) as temporary:
-        parquet.write_table(pyarrow.table(columns), temporary)
+        parquet.write_table(table, temporary)
 
 
 @dataclass(frozen=True)
@@ -170,16 +194,26 @@ def read_scores(path: Path) -> ScoredRows:
     except (OSError, pyarrow.ArrowInvalid) as error:
         raise RunError(f"{path} cannot be read: {error}") from None
     matrix = {name: np.stack(table[name].to_numpy()) for name in ("logits", "embedding")}
+    threshold = (table.schema.metadata or {}).get(_THRESHOLD)
+    scores = Scores(matrix["logits"], matrix["embedding"])
+    if threshold is not None:
+        scores = MultiLabelScores(scores.logits, scores.embeddings, float(threshold))
     return ScoredRows(
         row_numbers=table["row_id"].to_numpy(),
-        labels=table["label"].to_numpy(),
-        scores=Scores(matrix["logits"], matrix["embedding"]),
+        labels=_labels_of(table["label"]),
+        scores=scores,
         baseline_predictions={
-            name.removeprefix("baseline_"): table[name].to_numpy()
+            name.removeprefix("baseline_"): _labels_of(table[name])
             for name in table.column_names
             if name.startswith("baseline_")
         },
     )
+
+
+def _labels_of(column: Any) -> np.ndarray:
+    """Return labels `[n]`; of rows that may have several 0 and 1, `[n, n_labels]`."""
+    values = column.to_numpy()
+    return np.stack(values) if values.dtype == object else values
 
 
 def rounded_length(longest: int, limit: int) -> int:

@@ -24,6 +24,7 @@ from submillion.confusion import (
     redraw_figure,
     smoothed_rows,
 )
+from submillion.multi_label import counts_of_rows
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -231,6 +232,14 @@ def _redrawn_interval(
     sizes = counts.sum(axis=1).astype(np.int64)
     redrawn = redraw_figure(figure, sizes, rows, n_resamples, seed, fixed_class_sizes)
 
+    covers = _COVERS_SAME_SIZES if fixed_class_sizes else _COVERS_ROWS
+    return _on_logit_scale(value, smoothed, redrawn, lowest, n, covers, level)
+
+
+def _on_logit_scale(
+    value: float, smoothed: float, redrawn: FloatArray, lowest: float, n: float, covers: str, level: float
+) -> Interval:
+    """Return ``logit(value - bias) +- z * se``, transformed back, for a figure from ``lowest`` to 1 of ``n`` rows."""
     span = 1.0 - lowest
     inside = 0.5 / n  # the logit's ends lie at infinity: stay half a row inside
     centre, at = (
@@ -244,9 +253,83 @@ def _redrawn_interval(
         value,
         lowest if value == lowest else min(low, value),
         1.0 if value == 1 else max(high, value),
-        _COVERS_SAME_SIZES if fixed_class_sizes else _COVERS_ROWS,
+        covers,
         level,
     )
+
+
+def share_or_none(successes: int, n: int) -> Interval | None:
+    """Return a proportion with Wilson's interval; None of no rows."""
+    return wilson_interval(successes, n) if n else None
+
+
+def f1_interval(right: int, wrong: int, missed: int, level: float = 0.95) -> Interval | None:
+    """Return the F1 of one label with an interval; None where the label is neither there nor given.
+
+    F1 is ``2 q / (1 + q)`` for ``q = right / (right + wrong + missed)``, which among the rows where the label is there or
+    given is a proportion: the ends are those of its Wilson interval.
+
+    >>> f1_interval(8, 1, 1).percent()
+    '88.9 % (65.8 to 97.1)'
+    """
+    n = right + wrong + missed
+    if not n:
+        return None
+    q = wilson_interval(right, n, level)
+    value, low, high = (2 * end / (1 + end) for end in (q.value, q.low, q.high))
+    return Interval(value, low, high, _COVERS_ROWS, level)
+
+
+def f1_of_sets_interval(
+    labels: npt.ArrayLike,
+    decisions: npt.ArrayLike,
+    average: Literal["micro", "macro"],
+    seed: int,
+    n_resamples: int = 1000,
+    level: float = 0.95,
+) -> Interval:
+    """Return micro or macro F1 of rows that may have several labels, with a bootstrap interval over rows.
+
+    Whole rows are redrawn, for a row's decisions hang together. As in `macro_f1_interval` two pseudo-decisions, redrawn
+    too, keep a perfect figure or a label of one row from never varying: of micro F1 in all, of macro F1 for each label;
+    they are right at the rate of all decisions that a label is there or given. They shape spread and bias only. Macro F1 is
+    the mean over the labels that some row has.
+
+    Args:
+        labels: 0 and 1 `[n, n_labels]`.
+        decisions: The same, as predicted.
+        average: Which of the two.
+        seed: Seed of the resampling.
+        n_resamples: Redrawn sets of rows.
+        level: Nominal coverage.
+    """
+    _check_level(level)
+    right, wrong, missed = counts_of_rows(np.asarray(labels), np.asarray(decisions))
+    if average == "macro":
+        present = right.any(axis=0) | missed.any(axis=0)
+        right, wrong, missed = right[:, present], wrong[:, present], missed[:, present]
+    hit, miss = right.astype(np.float32), wrong.astype(np.float32) + missed
+    if average == "micro":
+        hit, miss = hit.sum(axis=1, keepdims=True), miss.sum(axis=1, keepdims=True)
+    n = len(hit)
+    if not hit.shape[1] or not hit.sum() + miss.sum():
+        return Interval(0.0, 0.0, 1.0, _COVERS_ROWS, level)
+    rate = float((hit.sum() + 0.5) / (hit.sum() + miss.sum() + 1))
+
+    def figure(hits: npt.NDArray[Any], misses: npt.NDArray[Any]) -> FloatArray:
+        total = 2 * hits + misses
+        return np.asarray((2 * hits / np.where(total > 0, total, 1)).mean(axis=-1), dtype=np.float64)
+
+    rng, redrawn = np.random.default_rng(seed), []
+    block = max(1, min(n_resamples, 4_000_000 // n))
+    for start in range(0, n_resamples, block):
+        size = min(block, n_resamples - start)
+        weights = rng.multinomial(n, np.full(n, 1 / n), size=size).astype(np.float32)
+        lucky = rng.binomial(2, rate, size=(size, hit.shape[1]))
+        redrawn.append(figure(weights @ hit + lucky, weights @ miss + 2 - lucky))
+    value = float(figure(hit.sum(axis=0), miss.sum(axis=0)))
+    smoothed = float(figure(hit.sum(axis=0) + 2 * rate, miss.sum(axis=0) + 2 * (1 - rate)))
+    return _on_logit_scale(value, smoothed, np.concatenate(redrawn), 0.0, n, _COVERS_ROWS, level)
 
 
 def mean_interval(values: npt.ArrayLike, lowest: float, highest: float, level: float = 0.95) -> Interval:

@@ -13,8 +13,8 @@ from conftest import ROOT
 SOURCE = ROOT / "src" / "submillion"
 
 ORDER = [
-    {"alternatives", "errors", "plain_yaml", "speedups", "temperature", "terminal"},
-    {"disk"},
+    {"alternatives", "errors", "one_vs_rest", "plain_yaml", "speedups", "temperature", "terminal"},
+    {"disk", "multi_label"},
     {"run", "recipe", "confusion", "probe"},
     {"encoders", "statistics"},
     {"data", "page"},

@@ -130,11 +130,15 @@ def _figures_table(
 ) -> None:
     """Print adapter and baselines side by side."""
     costs = [">seconds to fit"] if seconds else []
-    table = _table("", ">accuracy", ">macro F1", *costs)
+    # Of several labels a row the first is the figure that counts each decision, and accuracy is exact match.
+    keys = {"accuracy": ">accuracy", "macro_f1": ">macro F1"}
+    if "micro_f1" in figures:
+        keys = {"micro_f1": ">micro F1", "macro_f1": ">macro F1", "accuracy": ">exact match"}
+    table = _table("", *keys.values(), *costs)
     for each in ({"name": "adapter", **figures}, *figures["baselines"]):
         cost = [f"{seconds[each['name']]:,.1f}"] if seconds else []
         style = "bold" if each["name"] == "adapter" else None
-        table.add_row(each["name"], percent(each["accuracy"]), percent(each["macro_f1"]), *cost, style=style)
+        table.add_row(each["name"], *(percent(each[key]) for key in keys), *cost, style=style)
     _print_table(console, f"{escape(rows)}: {figures['n']:,} rows, % with 95 % intervals", table)
     console.print(f"the intervals cover: {figures['accuracy']['covers']}", style="dim", soft_wrap=True)
 
@@ -168,13 +172,16 @@ def report(figures: dict[str, Any]) -> None:
     console = _console()
     if "accuracy" in figures:
         _measured(console, figures)
+        if "left_out" in figures:
+            console.print(f"{figures['left_out']}.", style="dim", soft_wrap=True)
     else:
         console.print(
             f"{escape(figures['data'])}: {plural(figures['n'], 'row')}, without labels",
             style="bold",
             soft_wrap=True,
         )
-    _foreseen(console, figures)
+    if "estimated_accuracy" in figures:
+        _foreseen(console, figures)
     for note in figures["notes"]:
         console.print(f"note: {escape(note)}", soft_wrap=True)
     console.print(
@@ -191,16 +198,16 @@ def _measured(console: Console, figures: dict[str, Any]) -> None:
     for row in figures["per_class"]:
         table.add_row(
             escape(row["label"]),
-            *(f"{100 * row[key]:.1f}" for key in ("precision", "recall", "f1")),
+            *(_share(row[key]) for key in ("precision", "recall", "f1")),
             f"{row['support']:,}",
         )
     _print_table(console, "\nby label, %", table)
     if "against" in figures:
         console.print(figures["against"]["verdict"]["sentence"], soft_wrap=True)
-    _slices(console, figures["slices"])
+    _slices(console, figures.get("slices"))
     if corrupt := figures.get("corrupt"):
         _corrupted(console, corrupt)
-    if threshold := figures["selective"]["threshold"]:
+    if threshold := (figures.get("selective") or {}).get("threshold"):
         console.print(
             escape(threshold["reason"])
             if threshold["threshold"] is None
@@ -213,6 +220,13 @@ def _measured(console: Console, figures: dict[str, Any]) -> None:
         console.print(
             f"these are the run's test rows; their labels were read {len(reads)} time(s): {_purposes(reads)}"
         )
+
+
+def _share(figure: Any) -> str:
+    """Return a share in percent, with its interval where it has one; ``-`` where there is none."""
+    if isinstance(figure, dict):
+        return percent(figure)
+    return "-" if figure is None else f"{100 * figure:.1f}"
 
 
 def _slices(console: Console, slices: dict[str, Any] | None) -> None:
@@ -416,6 +430,8 @@ def answers(rows: list[dict[str, Any]]) -> None:
     """Print texts with their label and its probability."""
     table = _table("label", ">probability", "text")
     for row in rows:
+        labels = row["labels"] if "labels" in row else [row["label"]]
         text = row["text"] if len(row["text"]) <= 80 else row["text"][:77] + "..."
-        table.add_row(escape(row["label"]), f"{row['probabilities'][row['label']]:.3f}", escape(text))
+        shown = [f"{row['probabilities'][label]:.3f}" for label in labels]
+        table.add_row(escape(", ".join(labels)) or "-", ", ".join(shown) or "-", escape(text))
     _print_table(_console(), "", table)

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from submillion.data.duplicates import text_hashes
+from submillion.data.multi_label import strata, stratum_names
 from submillion.data.opened import plural
 from submillion.data.read import RawRows
 
@@ -19,7 +20,8 @@ class Rows:
 
     Attributes:
         texts: One text a row.
-        labels: Index into the label names; int64, shape ``[n_rows]``.
+        labels: Index into the label names; int64, shape ``[n_rows]``. Where rows may have several: 0 and 1, shape
+            ``[n_rows, n_labels]``.
         row_numbers: Zero-based position among the source's rows; int64, shape ``[n_rows]``.
         source: Where the rows come from.
     """
@@ -74,7 +76,8 @@ def carve(
     """Hold back a share of each class's distinct texts for each split named in ``shares``.
 
     Own code where scikit-learn has none: its stratified splits know no groups of equal texts, depend on the
-    order of rows, and refuse small classes. A text with several labels counts for its most frequent one.
+    order of rows, and refuse small classes. Of several rows with one text the most frequent label counts, and of several
+    labels a row, what `strata` says.
 
     Args:
         rows: What to divide; every one is in exactly one of the parts.
@@ -98,6 +101,7 @@ def carve(
         )
         return {"train": rows}
     of_class = _texts_per_class(rows)
+    names = stratum_names(rows.labels, names)
     part_of: dict[str, str] = {}
     small: dict[str, list[str]] = {name: [] for name in shares}
     left_share = 1 - sum(shares.values())
@@ -126,7 +130,7 @@ def carve(
 
 def _texts_per_class(rows: Rows) -> dict[int, list[str]]:
     """Return each class's distinct texts; a text with several labels goes to the most frequent, then lowest."""
-    labels = rows.labels.tolist()
+    labels = strata(rows.labels).tolist()
     n_rows_of = Counter(rows.hashes)
     label_of: dict[str, int] = dict(zip(rows.hashes, labels, strict=True))
     votes: dict[str, Counter[int]] = {}

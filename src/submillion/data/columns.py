@@ -105,7 +105,7 @@ def find_columns(
         raise DataError(f"{source}: {problems[0]}. Columns found: {_listed(columns)}.")
     label = None
     if labels != "never":
-        label = _find_label(columns, text_columns, label_column, labels, problems)
+        label = find_label(columns, text_columns, label_column, labels, problems)
     texts = _find_pair(columns, text_columns, label or label_column, problems)
     if label is not None and label in texts:
         problems.append(f"column {label!r} cannot be both text and label")
@@ -114,13 +114,14 @@ def find_columns(
     return texts, label
 
 
-def _find_label(
+def find_label(
     columns: list[str],
     text_columns: Sequence[str] | None,
     label_column: str | None,
     labels: LabelNeed,
     problems: list[str],
 ) -> str | None:
+    """Return the label column, None where there is none or no single answer is plain, which goes into ``problems``."""
     if label_column is not None:
         if label_column in columns:
             return label_column
@@ -249,9 +250,9 @@ def clean_labels(
     bad = _sorted_out(cells, row_numbers, names if is_indexed else None)
     if rows := bad["list"]:
         raise DataError(
-            f"{where} holds several labels a row ({rows_phrase(rows)} {_ROWS_FROM_ONE}): a multi-label task; "
-            "each text must have exactly one label. Name a column with one label, or make one with --label-column"
-            " from another column"
+            f"{where} holds several labels a row ({rows_phrase(rows)} {_ROWS_FROM_ONE}): a multi-label task, and one label "
+            "a row is read. Train with problem_type=multi_label_classification, or name a column with one label by "
+            "--label-column"
         )
     if rows := bad["float"]:
         raise DataError(

@@ -148,9 +148,11 @@ def declared_names(metadata: dict[bytes, bytes] | None) -> dict[str, tuple[str, 
     try:
         features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
         return {
-            column: tuple(map(str, feature["names"]))
+            column: tuple(map(str, one["names"]))
             for column, feature in features.items()
-            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+            if isinstance(feature, dict)
+            and isinstance(one := feature.get("feature", feature), dict)  # of a list: of each item
+            and one.get("_type") == "ClassLabel"
         }
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         return {}

@@ -21,9 +21,9 @@ def open_dataset(dataset: Any, name: str) -> Opened:
             yield piece.to_pydict()
 
     names = {
-        column: tuple(feature.names)
+        column: tuple(one.names)
         for column, feature in dataset.features.items()
-        if isinstance(feature, ClassLabel)
+        if isinstance(one := getattr(feature, "feature", feature), ClassLabel)  # of a list: of each item
     }
     return Opened(name, tuple(dataset.column_names), read, label_names=names, is_indexed=True)
 

@@ -28,7 +28,8 @@ class Encoded:
     """Class numbers and what they stand for.
 
     Attributes:
-        codes: Index into ``names`` of each row; int64, shape ``[n_rows]``.
+        codes: Index into ``names`` of each row; int64, shape ``[n_rows]``. Of rows that may have several: 0 and 1, shape
+            ``[n_rows, n_labels]``.
         names: Name of each class.
         values: The value that the data holds for each class: integers stay integers.
     """

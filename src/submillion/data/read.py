@@ -1,7 +1,7 @@
 """Rows of text and label from files, folders, the hub and Python values."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -11,6 +11,7 @@ from submillion.data.columns import LabelNeed, clean_labels, clean_texts, find_c
 from submillion.data.delimited import open_delimited
 from submillion.data.files import open_json, open_parquet
 from submillion.data.huggingface import open_folder, open_hub
+from submillion.data.multi_label import LabelColumn, SeveralLabels
 from submillion.data.opened import Columns, Opened, plural, rows_phrase
 from submillion.data.pairs import PairColumns
 from submillion.data.standard_input import NAME, STANDARD_INPUT, kept_file
@@ -26,7 +27,7 @@ class RawRows:
 
     Attributes:
         texts: One text a row; all of them a `TextPair` where rows hold two.
-        labels: One label a row, as strings or integers; None where there are none or none were asked for.
+        labels: One label a row, as strings or integers, or a `LabelSet`; None where there are none or none were asked for.
         label_names: Class names in declared order, where the source declares them; labels are then names.
         row_numbers: Zero-based position of each row among the source's data rows.
         source: How messages call the source.
@@ -36,7 +37,7 @@ class RawRows:
     """
 
     texts: list[str]
-    labels: list[str | int] | None
+    labels: list[Any] | None
     label_names: tuple[str, ...] | None
     row_numbers: list[int]
     source: str
@@ -69,7 +70,7 @@ def read_rows(
     source: Any,
     *,
     text_columns: Sequence[str] | None = None,
-    label_column: str | None = None,
+    label_column: LabelColumn = None,
     labels: LabelNeed = "required",
 ) -> RawRows:
     """Read all rows of a source.
@@ -80,7 +81,7 @@ def read_rows(
             a DataFrame, a ``datasets.Dataset``, a dict of lists, a list of (text, label) pairs or a list of texts.
         text_columns: Columns joined by a space into the text; None finds them by their usual names. Of `PairColumns` the
             last is a second text, and each text read is a `TextPair`.
-        label_column: Column of the label; None finds it by its usual names.
+        label_column: Column of the label; None finds it by its usual names. Where rows may have several: `SeveralLabels`.
         labels: ``required``: every row has one, and rows with an empty text are left out and counted.
             ``optional``: every row is kept, and all have a label or none has. ``never``: every row is kept,
             and the label column is not parsed.
@@ -110,7 +111,7 @@ def stream_rows(
     source: Any,
     *,
     text_columns: Sequence[str] | None = None,
-    label_column: str | None = None,
+    label_column: LabelColumn = None,
     labels: LabelNeed = "required",
     chunk_rows: int = 8192,
 ) -> Iterator[RawRows]:
@@ -140,12 +141,15 @@ def stream_rows(
 def _parts(
     source: Any,
     text_columns: Sequence[str] | None,
-    label_column: str | None,
+    label_column: LabelColumn,
     labels: LabelNeed,
     chunk_rows: int,
 ) -> Iterator[tuple[RawRows, _Repairs]]:
     """Yield pieces without notes, and the repairs so far."""
     opened = open_source(source, labels)
+    several = label_column if isinstance(label_column, SeveralLabels) else None
+    if isinstance(label_column, SeveralLabels):
+        opened, label_column = label_column.laid_over(opened, labels)
     texts_from, label_from = _chosen(opened, text_columns, label_column, labels)
     repairs = _Repairs(remarks=[f"{opened.name}: {remark}" for remark in opened.remarks])
     if text_columns is None and len(texts_from) > 1:
@@ -157,7 +161,7 @@ def _parts(
         n_piece = len(piece[texts_from[0]])
         numbers = list(range(n_read, n_read + n_piece))
         n_read += n_piece
-        rows = _clean(opened, piece, numbers, texts_from, label_from, labels, repairs)
+        rows = _clean(opened, piece, numbers, texts_from, label_from, labels, repairs, several)
         if has_labels is not None and has_labels != (rows.labels is not None):
             raise DataError(
                 f"{opened.name}: label column {label_from!r} is filled in only some of the rows (it changes near "
@@ -195,6 +199,7 @@ def _clean(
     label_from: str | None,
     need: LabelNeed,
     repairs: _Repairs,
+    several: SeveralLabels | None,
 ) -> RawRows:
     texts = clean_texts(
         {column: piece[column] for column in texts_from},
@@ -203,7 +208,7 @@ def _clean(
         are_pairs=isinstance(texts_from, PairColumns),
     )
     names = opened.label_names.get(label_from) if label_from else None
-    labels = None
+    labels: list[Any] | None = None
     if label_from is not None:
         cells = piece[label_from]
         if need == "required":
@@ -217,7 +222,8 @@ def _clean(
                 [cells[i] for i in kept],
                 [numbers[i] for i in kept],
             )
-        labels = clean_labels(
+        clean: Callable[..., list[Any] | None] = clean_labels if several is None else several.clean
+        labels = clean(
             cells,
             numbers,
             column=label_from,
@@ -272,8 +278,8 @@ def read_columns(source: Any, columns: Sequence[str]) -> dict[str, list[Any]]:
 
 
 def columns_present(
-    source: Any, text_columns: Sequence[str] | None, label_column: str | None
-) -> tuple[Sequence[str] | None, str | None]:
+    source: Any, text_columns: Sequence[str] | None, label_column: LabelColumn
+) -> tuple[Sequence[str] | None, LabelColumn]:
     """Return the columns of earlier rows that a source has too: the text's only where all of them are there.
 
     Args:
@@ -288,7 +294,8 @@ def columns_present(
         return None, None
     columns = open_source(source, "optional").columns
     has_texts = text_columns is not None and all(column in columns for column in text_columns)
-    return text_columns if has_texts else None, label_column if label_column in columns else None
+    named = label_column if isinstance(label_column, SeveralLabels) else SeveralLabels(label_column)
+    return text_columns if has_texts else None, label_column if named.stand_in(columns) else None
 
 
 def open_source(source: Any, labels: LabelNeed = "required") -> Opened:

@@ -9,7 +9,8 @@ import numpy as np
 
 from submillion.data.carve import Rows, carve, drawn
 from submillion.data.duplicates import sha256_of_hashes, text_hashes
-from submillion.data.labels import Encoded, encode_labels
+from submillion.data.labels import Encoded
+from submillion.data.multi_label import LabelColumn, encode_rows, label_counts, row_keys, said_of_sets, strata
 from submillion.data.opened import plural
 from submillion.data.pairs import check_pairs, hold_pairs
 from submillion.data.read import read_rows
@@ -45,6 +46,11 @@ class Splits:
     fingerprints: dict[str, str]
 
     @property
+    def is_multi_label(self) -> bool:
+        """Whether a row may have several labels."""
+        return self.train.labels.ndim == 2
+
+    @property
     def are_pairs(self) -> bool:
         """Whether each row holds two texts."""
         return hold_pairs(self.train.texts, self.train.source)
@@ -72,8 +78,7 @@ class Splits:
         }
 
     def _counts(self, rows: Rows) -> list[int]:
-        labels = rows.labels
-        return [int(n) for n in np.bincount(labels, minlength=len(self.label_names))]
+        return [int(n) for n in label_counts(rows.labels, len(self.label_names))]
 
 
 def load_splits(
@@ -82,7 +87,7 @@ def load_splits(
     validation: Any = None,
     test: Any = None,
     text_columns: Sequence[str] | None = None,
-    label_column: str | None = None,
+    label_column: LabelColumn = None,
     validation_share: float = 0.1,
     calibration_share: float = 0.05,
     min_rows_to_split: int = 500,
@@ -103,7 +108,8 @@ def load_splits(
         text_columns: As in `read_rows`, for every source.
         label_column: As in `read_rows`, for train and validation.
         validation_share: Share of each class's texts carved out for validation; 0 carves none.
-        calibration_share: Share of each class's texts carved out for calibration; 0 carves none.
+        calibration_share: Share of each class's texts carved out for calibration; 0 carves none, nor is there any where
+            rows may have several labels.
         min_rows_to_split: With fewer rows nothing is carved.
         max_rows_per_class: Train, before carving, keeps at most this many rows a class.
         label_names: Names for integer labels, in increasing order of the integers.
@@ -126,6 +132,9 @@ def load_splits(
     _check_rows(rows, encoded.names, notes)
     carved_share = validation_share if given is None else 0.0
     shares = {"validation": carved_share, "calibration": calibration_share}
+    if rows.labels.ndim == 2:  # a temperature and the estimates are for one label a row
+        notes.extend(said_of_sets(rows.labels, rows.source))
+        shares["calibration"] = 0.0
     parts = carve(rows, encoded.names, shares, min_rows_to_split, seed, notes)
     return _splits(parts, given, encoded, notes, test_sha256, n_left_out)
 
@@ -184,13 +193,13 @@ def _splits(
 def _read_train(
     source: Any,
     text_columns: Sequence[str] | None,
-    label_column: str | None,
+    label_column: LabelColumn,
     label_names: Sequence[str] | None,
     notes: list[str],
 ) -> tuple[Rows, Encoded]:
     """Return the train rows, and the labels that they set for every other source."""
     raw = read_rows(source, text_columns=text_columns, label_column=label_column)
-    encoded = encode_labels(
+    encoded = encode_rows(
         raw.labels or [],
         declared=raw.label_names,
         declared_values=raw.label_values,
@@ -205,14 +214,14 @@ def _read_train(
 def _read_validation(
     source: Any,
     text_columns: Sequence[str] | None,
-    label_column: str | None,
+    label_column: LabelColumn,
     encoded: Encoded,
     notes: list[str],
 ) -> Rows | None:
     if source is None:
         return None
     raw = read_rows(source, text_columns=text_columns, label_column=label_column)
-    codes = encode_labels(
+    codes = encode_rows(
         raw.labels or [],
         encoded.names,
         known_values=encoded.values,
@@ -228,7 +237,7 @@ def _kept_apart(
     rows: Rows,
     given: Rows | None,
     test: Any,
-    columns: tuple[Sequence[str] | None, str | None],
+    columns: tuple[Sequence[str] | None, LabelColumn],
     notes: list[str],
 ) -> tuple[Rows, Rows | None, str | None, int]:
     """Leave out rows shared with test, and train rows shared with validation.
@@ -282,10 +291,11 @@ def _subsampled(rows: Rows, most: int, seed: int, notes: list[str]) -> Rows:
         seen[key] += 1
     draw = drawn(rows.hashes, seed, "subsample")
     order = sorted(range(len(draw)), key=lambda i: (repeat[i], draw[i]))
+    labels = strata(rows.labels).tolist()
     taken: Counter[int] = Counter()
     kept = []
     for i in order:
-        label = int(rows.labels[i])
+        label = labels[i]
         if taken[label] < most:
             taken[label] += 1
             kept.append(i)
@@ -298,8 +308,7 @@ def _subsampled(rows: Rows, most: int, seed: int, notes: list[str]) -> Rows:
 def _check_rows(rows: Rows, names: tuple[str, ...], notes: list[str]) -> None:
     """Count duplicates and classes without rows; fewer than two classes cannot train."""
     source = rows.source
-    labels = rows.labels.tolist()
-    present = set(labels)
+    present = set(np.flatnonzero(label_counts(rows.labels, len(names))).tolist())
     if len(present) < 2:
         left = ", ".join(repr(names[label]) for label in present) or "none"
         raise DataError(
@@ -313,6 +322,7 @@ def _check_rows(rows: Rows, names: tuple[str, ...], notes: list[str]) -> None:
     if not n_repeated:
         return
     notes.append(f"{source}: {plural(n_repeated, 'row')} repeat an earlier row's text and are kept.")
-    n_labels_of = Counter(key for key, _ in set(zip(rows.hashes, labels, strict=True)))
+    n_labels_of = Counter(key for key, _ in set(zip(rows.hashes, row_keys(rows.labels), strict=True)))
     if n_conflicting := sum(n > 1 for n in n_labels_of.values()):
-        notes.append(f"{source}: {plural(n_conflicting, 'text')} with more than one label, kept as they are.")
+        what = "more than one label" if rows.labels.ndim == 1 else "other labels in another row"
+        notes.append(f"{source}: {plural(n_conflicting, 'text')} with {what}, kept as they are.")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from submillion.errors import ConfigError
+from submillion.multi_label import SINGLE_LABEL, is_exact
 from submillion.run import RunFolder, read_json
 from submillion.scoring import ScoredRows, read_scores
 from submillion.statistics import compare, wilson_interval
@@ -20,7 +21,7 @@ def compare_runs(runs: Sequence[str | Path]) -> dict[str, Any]:
         runs: At least two finished run folders.
 
     Raises:
-        ConfigError: If fewer than two runs are given.
+        ConfigError: If fewer than two runs are given, or some give one label a row and others several.
         RunError: If one is not a finished run.
     """
     if len(runs) < 2:
@@ -28,6 +29,11 @@ def compare_runs(runs: Sequence[str | Path]) -> dict[str, Any]:
     folders = [RunFolder(run) for run in runs]
     records = [folder.read_finished() for folder in folders]
     margin = records[0]["recipe"]["evaluation"]["margin"] / 100
+    kinds = {record["recipe"]["data"].get("problem_type") or SINGLE_LABEL for record in records}
+    if len(kinds) > 1:
+        raise ConfigError(
+            f"some of these runs give one label a row and some several ({', '.join(sorted(kinds))}): compare runs of one kind"
+        )
     scored = [_scored_sets(folder, record) for folder, record in zip(folders, records, strict=True)]
     comparisons = []
     for index in range(1, len(folders)):
@@ -78,8 +84,8 @@ def _scored_sets(folder: RunFolder, record: dict[str, Any]) -> dict[str, tuple[s
 
 
 def _right(rows: ScoredRows) -> Any:
-    """Return whether each row was labelled rightly."""
-    return rows.scores.predictions == rows.labels
+    """Return whether each row was labelled rightly; of several labels, all of them."""
+    return is_exact(rows.labels, rows.scores.predictions)
 
 
 def _summary(run: str, record: dict[str, Any], sets: dict[str, tuple[str, ScoredRows]]) -> dict[str, Any]:

@@ -13,9 +13,11 @@ import pyarrow
 from pyarrow import csv
 
 from submillion.baselines import Baselines, load_baselines
-from submillion.data import RawRows, encode_labels, read_rows
+from submillion.data import RawRows, read_rows
 from submillion.data.columns import LabelNeed
 from submillion.data.duplicates import HASH_LETTERS, sha256_of_hashes, text_hashes
+from submillion.data.label_form import labels_as_trained
+from submillion.data.multi_label import encode_rows
 from submillion.data.pairs import as_pair, check_pairs, text_columns_of
 from submillion.data.read import columns_present, read_columns
 from submillion.data.words import count_words
@@ -23,9 +25,11 @@ from submillion.disk import check_writable
 from submillion.errors import ConfigError, DataError
 from submillion.evaluation.corrupt import evaluate_corrupted
 from submillion.evaluation.labelled import evaluate_labelled
+from submillion.evaluation.multi_label import evaluate_multi_label, with_threshold
 from submillion.evaluation.plots import plot_confusion
 from submillion.evaluation.report import write_report
 from submillion.evaluation.unlabelled import confidence_of, foresee
+from submillion.multi_label import decide, is_exact, refuse, thresholds_of
 from submillion.prediction import load_adapter
 from submillion.prediction.answering import Adapter
 from submillion.reference import Look
@@ -86,13 +90,16 @@ def evaluate_run(
     record = folder.read_finished()
     check_writable(Path(output or folder.evaluation), "name another folder by --output")
     rows = _read_as_trained(data, record, text_columns, label_column, unlabelled)
+    thresholds = thresholds_of(record)
+    if thresholds is not None:
+        _check_several(rows, slices, wanted_accuracy, corrupt)
     if rows.labels is None:
         _check_unlabelled(rows, against, slices, wanted_accuracy, corrupt)
         return _evaluate_unlabelled(folder, record, rows, output, encoder, has_texts, unlabelled)
     labels = _encoded(rows, record)
     other = None
     if against is not None:
-        other = _Other(against, data, rows, text_columns, label_column)
+        other = _Other(against, data, rows, text_columns, label_column, labels.ndim)
     columns = _columns(data, slices, rows)
     hashes = text_hashes(rows.texts)
     report: dict[str, Any] = {"run": str(run), "data": rows.source}
@@ -103,6 +110,16 @@ def evaluate_run(
     adapter = load_adapter(folder.path, encoder=encoder)
     scores, look, baselines = _scored(folder, rows, adapter)
     names = record["data"]["label_names"]
+    if thresholds is not None:
+        scores = with_threshold(scores, thresholds)
+        report |= _of_several_labels(labels, scores, look, record)
+        report["notes"] += [*rows.notes, *_warn_of_rows_seen(folder, report["split"], hashes)]
+        if other is not None:
+            report["against"] = other.compared(scores, labels, report, record, encoder)
+        destination = _destination(folder, rows, report["ordered_sha256"]) if output is None else Path(output)
+        with _kept(destination, report, rows, has_texts) as place:
+            _keep_several(place, rows, labels, scores, look, record)
+        return report | {"output": str(destination)}
     labelled = evaluate_labelled(
         labels,
         scores.logits,
@@ -134,6 +151,57 @@ def evaluate_run(
         plot_confusion(report["confusion"]["matrix"], names, place / "confusion.png")
         _keep_rows(place, rows, labels, scores, look, unlike, record)
     return report | {"output": str(destination)}
+
+
+def _check_several(
+    rows: RawRows, slices: Sequence[str], wanted_accuracy: float | None, corrupt: bool
+) -> None:
+    """Refuse what is made for one label a row.
+
+    Raises:
+        ConfigError: See above.
+    """
+    refuse(bool(slices), "slices", "leave it out")
+    refuse(corrupt, "corrupt", "leave it out")
+    refuse(wanted_accuracy is not None, "wanted_accuracy", "leave it out")
+    refuse(
+        rows.labels is None,
+        "what is foretold of rows without labels",
+        f"{rows.source} is read without any; name their column by --label-column, or label texts by `submillion predict`",
+    )
+
+
+def _of_several_labels(
+    labels: np.ndarray, scores: Scores, look: Look, record: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the report of rows that may have several labels."""
+    return evaluate_multi_label(
+        labels,
+        scores,
+        record["data"]["label_names"],
+        look.scores,
+        record["thresholds"],
+        margin=record["recipe"]["evaluation"]["margin"] / 100,
+        seed=record["recipe"]["seed"],
+    )
+
+
+def _keep_several(
+    destination: Path, rows: RawRows, labels: np.ndarray, scores: Scores, look: Look, record: dict[str, Any]
+) -> None:
+    """Write the scored rows, and a line for each to look at, where rows may have several labels."""
+    numbers, names = np.asarray(rows.row_numbers), record["data"]["label_names"]
+    theirs = {name: decide(values, record["thresholds"][name]) for name, values in look.scores.items()}
+    write_scores(destination / "predictions.parquet", numbers, labels, scores, theirs)
+
+    def joined(matrix: np.ndarray) -> list[str]:
+        return ["|".join(names[label] for label in np.flatnonzero(row).tolist()) for row in matrix]
+
+    table = pyarrow.table(
+        {"row": numbers + 1, "labels": joined(labels), "predicted": joined(scores.predictions)}
+    )
+    with written_atomically(destination / "rows.csv") as temporary:
+        csv.write_csv(table, temporary)
 
 
 def _evaluate_unlabelled(
@@ -223,9 +291,9 @@ def _number_rows(report: dict[str, Any], row_numbers: Sequence[int]) -> None:
     """Name rows by their place in the data, counted from 0, as `predictions.parquet` does; rows were left out before."""
     for pair in report.get("confusions", ()):
         pair["rows"] = [row_numbers[row] for row in pair["rows"]]
-    for row in report["most_unlike"]:
+    for row in report.get("most_unlike", ()):
         row["row"] = row_numbers[row["row"]]
-    for group in report["groups"]:
+    for group in report.get("groups", ()):
         group["examples"] = [row_numbers[row] for row in group["examples"]]
 
 
@@ -278,11 +346,16 @@ class _Other:
         rows: RawRows,
         text_columns: Sequence[str] | None,
         label_column: str | None,
+        several: int,
     ):
         self.folder = RunFolder(run)
         self.record = self.folder.read_finished()
         self.rows = _read_as_trained(data, self.record, text_columns, label_column, False)
         self.labels = _encoded(self.rows, self.record)
+        if self.labels.ndim != several:
+            raise ConfigError(
+                f"{run} gives one label a row where the other run gives several, or the other way round"
+            )
         if self.rows.row_numbers != rows.row_numbers:
             raise DataError(f"{rows.source}: {run} reads other rows of it: name --text-columns")
 
@@ -301,8 +374,8 @@ class _Other:
         shares_base = encoder is not None and self.record["encoder"] == record["encoder"]
         theirs = load_adapter(run, encoder=encoder if shares_base else None).scores(self.rows.texts)
         verdict = compare(
-            scores.predictions == labels,
-            theirs.predictions == self.labels,
+            is_exact(labels, scores.predictions),
+            is_exact(self.labels, with_threshold(theirs, thresholds_of(self.record)).predictions),
             margin=record["recipe"]["evaluation"]["margin"] / 100,
             names=(first, run),
         )
@@ -329,6 +402,8 @@ def _read_as_trained(
     need: LabelNeed = "never" if unlabelled else "optional"
     if not unlabelled:
         columns["label_column"] = label_column or label
+        if thresholds_of(record) is not None:
+            columns["label_column"] = labels_as_trained(data, trained, label_column)
         need = "optional" if label_column is None else "required"
     rows = read_rows(data, **columns, labels=need)
     check_pairs(rows.texts, are_pairs, rows.source, "the run")
@@ -341,7 +416,7 @@ def _read_as_trained(
 
 def _encoded(rows: RawRows, record: dict[str, Any]) -> np.ndarray:
     """Return the labels of rows as a run numbers them, `[n]`."""
-    return encode_labels(
+    return encode_rows(
         rows.labels or [],
         record["data"]["label_names"],
         known_values=record["data"]["label_values"],

@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from submillion.evaluation import charts
+from submillion.multi_label import MULTI_LABEL
 from submillion.page.render import write_page
 
 MOST_LABELS = 20
@@ -35,6 +36,10 @@ def write_report(path: Path, report: Mapping[str, Any], texts: Mapping[int, str]
     Raises:
         RunError: If the file cannot be written.
     """
+    if report.get("problem_type") == MULTI_LABEL:
+        return write_page(
+            path, "evaluation/multi_label.html.j2", report=report, title=_Evaluation(report, {}).title
+        )
     return write_page(path, "evaluation/report.html.j2", found=_Evaluation(report, texts or {}))
 
 

@@ -17,6 +17,7 @@ from submillion.exporters.readme import Lines, readme
 from submillion.exporters.rows import gate_rows
 from submillion.exporters.source import Source, load_source
 from submillion.model.saved import save_tokenizer
+from submillion.multi_label import refuse
 from submillion.run import read_json, settle, write_json
 
 SCHEMA_VERSION = 1
@@ -144,6 +145,11 @@ def _check_rows(source: Source) -> None:
     Raises:
         ConfigError: If it is one.
     """
+    refuse(
+        source.saved.threshold is not None,
+        "export",
+        f"use the adapter folder {source.adapter} itself, whose README holds the lines that load it",
+    )
     if source.saved.are_pairs or source.saved.stride is not None:
         kind = "pairs of texts" if source.saved.are_pairs else "windows of long texts"
         raise ConfigError(

@@ -22,6 +22,7 @@ from submillion.fast.install import every_token, install
 from submillion.model.adapter import assert_planned, attach, quiet_peft
 from submillion.model.device import choose_device, keep_freed_memory
 from submillion.model.initialise import MovedBase, initialise
+from submillion.multi_label import MULTI_LABEL, SINGLE_LABEL
 
 FINGERPRINT_VALUES = 256
 """About so many values of each weight go into `Classifier.base_fingerprint`."""
@@ -101,7 +102,7 @@ class Classifier(nn.Module):
         if labels is not None:
             # Not by the model's own loss: BERT's and RoBERTa's forget to divide by `num_items_in_batch`.
             self.config.num_labels = logits.shape[-1]
-            self.config.problem_type = "single_label_classification"
+            self.config.problem_type = MULTI_LABEL if labels.is_floating_point() else SINGLE_LABEL
             loss = ForSequenceClassificationLoss(labels, logits, self.config, **kwargs)
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
@@ -226,7 +227,11 @@ def quiet_transformers() -> Iterator[None]:
 
 
 def load_base(
-    encoder: str, pooling: str, label_names: Sequence[str], base_dropout: float | None = None
+    encoder: str,
+    pooling: str,
+    label_names: Sequence[str],
+    base_dropout: float | None = None,
+    problem_type: str = SINGLE_LABEL,
 ) -> Any:
     """Load the encoder in fp32, with a fresh classification head where ``pooling`` is ``first``.
 
@@ -235,13 +240,14 @@ def load_base(
         pooling: ``first`` or ``mean``.
         label_names: One name a label, in order.
         base_dropout: Overrides the dropout inside the encoder; the head's stays.
+        problem_type: transformers' name.
 
     Raises:
         ConfigError: If the weights are not here, or not safetensors.
     """
     n_labels = len(label_names)
     try:
-        config = _config(encoder, pooling, label_names, base_dropout)
+        config = _config(encoder, pooling, label_names, base_dropout, problem_type)
         auto = (
             transformers.AutoModel if pooling == "mean" else transformers.AutoModelForSequenceClassification
         )
@@ -271,7 +277,9 @@ def load_base(
         ) from None
 
 
-def _config(encoder: str, pooling: str, label_names: Sequence[str], base_dropout: float | None) -> Any:
+def _config(
+    encoder: str, pooling: str, label_names: Sequence[str], base_dropout: float | None, problem_type: str
+) -> Any:
     """Return the encoder's config with its dropout, and where it shall have a classification head, the names."""
     config = transformers.AutoConfig.from_pretrained(encoder, trust_remote_code=False)
     family = family_of(config.model_type, encoder)
@@ -283,7 +291,7 @@ def _config(encoder: str, pooling: str, label_names: Sequence[str], base_dropout
     if pooling == "first":
         config.id2label = dict(enumerate(label_names))
         config.label2id = {name: index for index, name in enumerate(label_names)}
-        config.problem_type = "single_label_classification"
+        config.problem_type = problem_type
     return config
 
 
@@ -296,6 +304,7 @@ def build_model(
     base_dropout: float | None = None,
     numerics: str = "exact",
     pieces: frozenset[str] = frozenset(),
+    problem_type: str = SINGLE_LABEL,
 ) -> Classifier:
     """Build what ``plan`` says and assert that nothing else trains.
 
@@ -307,6 +316,7 @@ def build_model(
         base_dropout: Overrides the dropout inside the encoder; the head's stays.
         numerics: ``exact``, ``fast`` or ``int8``.
         pieces: Which speed-ups are on.
+        problem_type: transformers' name.
 
     Raises:
         BudgetError: If what was built differs from the plan, naming the modules.
@@ -314,7 +324,7 @@ def build_model(
     """
     with torch.random.fork_rng(devices=[]), quiet_transformers():
         torch.manual_seed(seed)
-        base = load_base(encoder, plan.pooling, label_names, base_dropout)
+        base = load_base(encoder, plan.pooling, label_names, base_dropout, problem_type)
         width = base.config.hidden_size
         head = nn.Linear(width, len(label_names)) if plan.pooling == "mean" else None
         model = Classifier(attach(base, plan), head)

@@ -21,6 +21,7 @@ from submillion.model.as_saved import keep_unpruned
 from submillion.model.build import Classifier, load_base, make_fast, quiet_transformers
 from submillion.model.device import choose_device
 from submillion.model.initialise import save_on_whole_base
+from submillion.multi_label import MULTI_LABEL, SINGLE_LABEL
 from submillion.run import read_json, settle, write_json
 from submillion.speedups import SPEEDUPS
 
@@ -42,6 +43,7 @@ class SavedClassifier:
         encoder: The folder or hub id that the base was loaded from.
         are_pairs: Whether each row it was trained on holds two texts; None where the folder does not say.
         stride: Tokens that the windows of a longer text share; None: it is cut.
+        threshold: Where rows may have several labels: the sigmoid from which on a label is given; else None.
     """
 
     model: Classifier
@@ -52,6 +54,7 @@ class SavedClassifier:
     encoder: str
     are_pairs: bool | None = None
     stride: int | None = None
+    threshold: float | None = None
 
 
 def save_adapter(
@@ -66,6 +69,7 @@ def save_adapter(
     max_length: int,
     are_pairs: bool = False,
     stride: int | None = None,
+    threshold: float | None = None,
 ) -> None:
     """Write the adapter, the head, the tokenizer, the names and a README, whole or not at all."""
     if encoder == packaged_default():
@@ -91,6 +95,8 @@ def save_adapter(
                 "text_pairs": are_pairs,
                 "windows": None if stride is None else "mean",
                 "stride": stride,
+                "problem_type": SINGLE_LABEL if threshold is None else MULTI_LABEL,
+                "threshold": threshold,
             },
         )
         readme = adapter_readme(
@@ -102,6 +108,7 @@ def save_adapter(
             are_pairs,
             stride,
             has_virtual_tokens=model.encoder.active_peft_config.is_prompt_learning,
+            threshold=threshold,
         )
         (partial / "README.md").write_text(readme, encoding="utf-8")
         for file in partial.iterdir():
@@ -134,6 +141,7 @@ def adapter_readme(
     are_pairs: bool = False,
     stride: int | None = None,
     has_virtual_tokens: bool = False,
+    threshold: float | None = None,
 ) -> str:
     """Return the README of an adapter folder: the lines that load it with transformers and PEFT alone."""
     names = dict(enumerate(label_names))
@@ -167,7 +175,8 @@ def adapter_readme(
     else:
         load = [
             "base = AutoModelForSequenceClassification.from_pretrained(",
-            f"    encoder, num_labels={len(label_names)}, id2label=names, dtype=torch.float32",
+            f"    encoder, num_labels={len(label_names)}, id2label=names, dtype=torch.float32"
+            + ("," if threshold is None else f', problem_type="{MULTI_LABEL}",'),
             ")",
             "model = PeftModel.from_pretrained(base, folder).eval()",
         ]
@@ -186,7 +195,14 @@ def adapter_readme(
         "with torch.no_grad():",
         *apply,
         *([_MEAN_OF_WINDOWS] if stride is not None else []),
-        "print([names[int(label)] for label in logits.argmax(-1)])",
+        *(
+            ["print([names[int(label)] for label in logits.argmax(-1)])"]
+            if threshold is None
+            else [
+                "# A text has every label whose probability is at least the threshold; it may have none.",
+                f"print([[names[label] for label, p in enumerate(row) if p >= {threshold!r}] for row in logits.sigmoid().tolist()])",
+            ]
+        ),
     ]
     return "\n".join(
         [
@@ -252,7 +268,8 @@ def load_saved(
             f"{path}: the saved head has {n_labels} labels, {len(names)} names were given: give one a label, in order, by --label-names"
         )
     with quiet_transformers():
-        base = load_base(source, "mean" if has_head else "first", names)
+        problem_type = saved.get("problem_type") or SINGLE_LABEL
+        base = load_base(source, "mean" if has_head else "first", names, problem_type=problem_type)
         _check_random_layers(base, path, source, has_head)
         adapted = _adapted(base, path, source)
     head = None
@@ -277,6 +294,7 @@ def load_saved(
         encoder=source,
         are_pairs=saved.get("text_pairs"),
         stride=saved.get("stride"),
+        threshold=saved.get("threshold"),
     )
 
 

@@ -41,6 +41,7 @@ class Adapter:
         load_exact: Loads the same classifier in fp32, to score rows whose label bf16 could turn; None where
             ``saved`` is in fp32 itself.
         shift: How far bf16 moves the difference of two logits; see `submillion.closeness`.
+        threshold: Where rows may have several labels: the sigmoid from which on a label is given; else None.
     """
 
     name = "adapter"
@@ -51,11 +52,13 @@ class Adapter:
         batch_size: int,
         load_exact: Callable[[], SavedClassifier] | None = None,
         shift: float = 0.0,
+        threshold: float | None = None,
     ):
         self.saved = saved
         self.batch_size = batch_size
         self._load_exact = load_exact
         self._shift = shift
+        self._threshold = threshold
 
     @cached_property
     def _exact(self) -> SavedClassifier | None:
@@ -85,7 +88,7 @@ class Adapter:
         scores = score(self.saved.model, input_ids, self.batch_size)
         if self._load_exact is None:
             return scores
-        close = close_rows(scores.logits, self._shift)
+        close = close_rows(scores.logits, self._shift, self._threshold)
         if len(close) and self._exact is not None:
             again = score(self._exact.model, taken(input_ids, close), self.batch_size)
             scores.logits[close], scores.embeddings[close] = again.logits, again.embeddings

@@ -39,7 +39,8 @@ def destination(output: str | Path) -> Iterator[Path | None]:
 
 
 @contextmanager
-def _text_file(path: Path | None) -> Iterator[TextIO]:
+def text_file(path: Path | None) -> Iterator[TextIO]:
+    """Yield a file to write text to; None: standard output."""
     if path is not None:
         with path.open("w", encoding="utf-8", newline="") as file:
             yield file
@@ -67,7 +68,7 @@ def writer(format: str, path: Path | None, names: Names) -> Iterator[Callable[[i
                 )
             )
         return
-    with _text_file(path) as file:
+    with text_file(path) as file:
         if format == "jsonl":
             yield lambda start, scores: file.writelines(
                 json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False) + "\n"

@@ -14,7 +14,9 @@ from submillion.model.adapter import assert_planned, freeze_unplanned
 from submillion.model.as_saved import plan_as_saved
 from submillion.model.device import has_bf16
 from submillion.model.saved import SavedClassifier, load_saved
+from submillion.multi_label import thresholds_of
 from submillion.prediction.answering import Adapter, OfBaseline
+from submillion.prediction.multi_label import MultiLabelPredictor, label_place
 from submillion.prediction.predictor import Predictor
 from submillion.recipe import Recipe, checked_recipe
 from submillion.run import RunFolder
@@ -56,20 +58,22 @@ def load_predictor(
             )
         saved = load_saved(path, encoder=encoder, label_names=label_names)
         batch_size = Recipe().training.per_device_eval_batch_size
-        return Predictor(
-            Adapter(saved, batch_size), saved.label_names, saved.label_values, are_pairs=saved.are_pairs
-        )
+        alone = Adapter(saved, batch_size, threshold=saved.threshold)
+        kind = partial(MultiLabelPredictor, threshold=saved.threshold) if saved.threshold else Predictor
+        return kind(alone, saved.label_names, saved.label_values, are_pairs=saved.are_pairs)
     record = folder.read_finished()
     _check_no_names(path, record, label_names)
     recipe = checked_recipe(record["recipe"], str(folder.run_json), Recipe)
     name, reason = _chosen(record, using)
     adapter = None if name == "tfidf_svm" else load_adapter(path, encoder=encoder)
-    return Predictor(
+    thresholds = thresholds_of(record)
+    kind = Predictor if thresholds is None else partial(MultiLabelPredictor, threshold=thresholds[name])
+    return kind(
         adapter if adapter is not None and name == "adapter" else _baseline(folder, record, name, adapter),
         tuple(record["data"]["label_names"]),
         tuple(record["data"]["label_values"]),
         text_columns=text_columns_of(recipe.data.text_columns, recipe.data.text_pair_column),
-        label_column=recipe.data.label_column,
+        label_column=label_place(recipe.data),
         reason=reason,
         are_pairs=record["data"].get("text_pairs", False),
     )
@@ -95,7 +99,10 @@ def load_adapter(path: str | Path, *, encoder: str | None = None) -> Adapter:
     load = partial(_load_planned, folder.adapter, recipe, encoder)
     if record["with"]["numerics"] != "exact" and has_bf16():
         shift = record.get("bf16_shift") or UNMEASURED_SHIFT
-        return Adapter(load("fast"), batch_size, load_exact=partial(load, "exact"), shift=shift)
+        threshold = (thresholds_of(record) or {}).get("adapter")
+        return Adapter(
+            load("fast"), batch_size, load_exact=partial(load, "exact"), shift=shift, threshold=threshold
+        )
     return Adapter(load("exact"), batch_size)
 
 

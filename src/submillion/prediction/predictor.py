@@ -1,12 +1,14 @@
 """A trained classifier, loaded: texts in, labels and probabilities out."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from submillion.data.multi_label import LabelColumn
 from submillion.data.pairs import as_pair, check_pairs
 from submillion.data.read import RawRows, columns_present, stream_rows
 from submillion.errors import ConfigError
@@ -39,7 +41,7 @@ class Predictor:
         label_values: tuple[int | str, ...],
         *,
         text_columns: Sequence[str] | None = None,
-        label_column: str | None = None,
+        label_column: LabelColumn = None,
         reason: str | None = None,
         are_pairs: bool | None = None,
     ):
@@ -142,8 +144,8 @@ class Predictor:
         is_file = isinstance(source, str | PathLike) and str(output) != STANDARD_OUTPUT
         if is_file and Path(source).expanduser().resolve() == path.resolve():
             raise ConfigError(f"output={str(output)!r} is the file that is read: name another")
-        n_rows, notes = 0, notes_on_numbers(self) if chosen == "submission" else ()
-        with destination(output) as place, writer(chosen, place, self) as write:
+        n_rows, notes = 0, self._notes(chosen)
+        with destination(output) as place, self._writer(chosen, place) as write:
             for chunk in self.read(source, text_columns):
                 notes = (*chunk.notes, *notes)  # the reader's stand with the last chunk
                 if not chunk.texts:
@@ -157,3 +159,13 @@ class Predictor:
             for sentence in (*notes, *([self.sentence] if self.sentence else [])):
                 note(sentence)
         return n_rows
+
+    def _writer(
+        self, format: str, path: Path | None
+    ) -> AbstractContextManager[Callable[[int, Scores], None]]:
+        """Yield the function that appends scored rows, numbered from its first argument."""
+        return writer(format, path, self)
+
+    def _notes(self, format: str) -> tuple[str, ...]:
+        """Return what to say of what is written."""
+        return notes_on_numbers(self) if format == "submission" else ()

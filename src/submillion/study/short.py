@@ -158,7 +158,7 @@ def train_short(
         model, plan, recipe, train, validation, run.checkpoints, quiet, history=run.history
     )
     best = trainer.evaluate_scores = _Best(
-        trainer.evaluate_scores, recipe.training.metric_for_best_model, tell
+        trainer.evaluate_scores, recipe.training.metric_for_best_model or "accuracy", tell
     )
     result: dict[str, Any]
     try:

@@ -112,6 +112,8 @@ class ProgressBar(TrainerCallback):
             self.progress.update(self.task, loss=f"{logs['loss']:.3f}")
         if logs and "eval_accuracy" in logs:
             figures = f"validation accuracy {100 * logs['eval_accuracy']:.2f}, macro F1 {100 * logs['eval_macro_f1']:.2f}"
+            if "eval_micro_f1" in logs:
+                figures += f", micro F1 {100 * logs['eval_micro_f1']:.2f}"
             if "eval_shifted_accuracy" in logs:
                 figures += f", shifted accuracy {100 * logs['eval_shifted_accuracy']:.2f}"
             self.console.print(f"epoch {logs.get('epoch', 0):g}: {figures}", style="dim", highlight=False)

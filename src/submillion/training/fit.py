@@ -22,6 +22,7 @@ from submillion.scoring import TOKENS_AT_ONCE, Scores, score
 from submillion.training.adalora import RankSchedule
 from submillion.training.average import KeepEpochEnds
 from submillion.training.callbacks import History, ProgressBar, SaveWithinEpoch
+from submillion.training.multi_label import MultiLabelLoss, multi_label_figures
 from submillion.training.trainer import BudgetTrainer, Collator, TrainRows, fit, training_arguments
 from submillion.training.weights import WeightedLoss, weights_of
 from submillion.training.word_dropout import NoisyRows, shifted, special_ids
@@ -31,7 +32,10 @@ SAVE_STEPS = 500
 
 @dataclass(frozen=True)
 class Labelled:
-    """Tokenised rows, or texts in windows, with labels: ``input_ids`` of `n` rows and ``labels`` `[n]` int64."""
+    """Tokenised rows, or texts in windows, with labels: ``input_ids`` of `n` rows and ``labels`` int64, `[n]`.
+
+    Where rows may have several: 0 and 1, `[n, n_labels]`.
+    """
 
     input_ids: Sequence[Sequence[int]]
     labels: np.ndarray
@@ -70,13 +74,13 @@ def make_trainer(
     rows = _train_rows(train, recipe)
     callbacks = _callbacks(recipe, len(train.input_ids), validation is not None, folder, console, history)
     schedule = RankSchedule(model.encoder) if plan.method == "adalora" else None
-    weights = weights_of(config, train.labels, plan.n_labels)
+    loss = _loss(train, recipe, plan)
     trainer = BudgetTrainer(
         plan=plan,
         validation=None if validation is None else validation.input_ids,
         evaluate_scores=None if validation is None else _figures(model, validation, recipe),
         is_balanced=config.balanced_sampling,
-        weighted_loss=None if weights is None else WeightedLoss(weights, config.label_smoothing_factor),
+        weighted_loss=loss,
         tokens_at_once=TOKENS_AT_ONCE if slices_tokens else None,
         lengths=[len(ids) for ids in train.input_ids] if groups_lengths else None,
         model=model,
@@ -118,6 +122,14 @@ def _callbacks(
     return callbacks
 
 
+def _loss(train: Labelled, recipe: Recipe, plan: Plan) -> WeightedLoss | MultiLabelLoss | None:
+    """Return what takes the place of the model's own loss; None: nothing does."""
+    if train.labels.ndim == 2:
+        return MultiLabelLoss()
+    weights = weights_of(recipe.training, train.labels, plan.n_labels)
+    return None if weights is None else WeightedLoss(weights, recipe.training.label_smoothing_factor)
+
+
 def _train_rows(train: Labelled, recipe: Recipe) -> TrainRows:
     """Return the rows as the Trainer takes them, without some of their tokens where the recipe says so."""
     share = recipe.training.word_dropout
@@ -128,6 +140,8 @@ def _train_rows(train: Labelled, recipe: Recipe) -> TrainRows:
 
 def _figures(model: Classifier, validation: Labelled, recipe: Recipe) -> Callable[[Scores], dict[str, float]]:
     """Return what turns validation scores into figures; for `shifted_accuracy` it scores the rows with noise too."""
+    if validation.labels.ndim == 2:
+        return multi_label_figures(validation.labels)
     if recipe.training.metric_for_best_model != "shifted_accuracy":
         return validation_figures(validation.labels)
     noisy = shifted(validation.input_ids, recipe.seed, special_ids(recipe.model.model))

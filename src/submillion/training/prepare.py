@@ -11,6 +11,7 @@ from submillion.budget.families import length_limit, max_positions
 from submillion.budget.methods import FAST
 from submillion.budget.plan import ALLOCATE, Plan, make_plan
 from submillion.budget.targets import DEFAULT
+from submillion.data.label_form import labels_in
 from submillion.data.pairs import text_columns_of
 from submillion.data.splits import Splits, load_splits
 from submillion.data.standard_input import NAME, STANDARD_INPUT
@@ -22,10 +23,12 @@ from submillion.errors import ConfigError
 from submillion.model.build import Classifier, build_model
 from submillion.model.device import choose_device, choose_numerics, why_slow
 from submillion.model.initialise import start_from_components
+from submillion.multi_label import SINGLE_LABEL
 from submillion.recipe import SOURCE_FIELDS, DataConfig, Recipe, default_epochs
 from submillion.training.allocate import allocate_ranks, principal_components
 from submillion.training.checks import check_training
 from submillion.training.fit import Labelled
+from submillion.training.multi_label import check_multi_label, resolved_for
 from submillion.training.unlabelled import Unlabelled, read_unlabelled
 from submillion.training.weights import named_weights, said_of_weights
 
@@ -96,6 +99,7 @@ class Prepared:
             base_dropout=self.recipe.model.base_dropout,
             numerics=numerics or self.recipe.training.numerics or "exact",
             pieces=self.recipe.training.pieces,
+            problem_type=self.recipe.data.problem_type or SINGLE_LABEL,
         )
         if self.plan.init_lora_weights == "eva":
             start_from_components(model.encoder, self._components)
@@ -149,12 +153,19 @@ def prepare(recipe: Recipe, sources: Sources, console: Console, *, for_many: boo
     data = recipe.data
     config = load_config(encoder)
     text_columns = text_columns_of(data.text_columns, data.text_pair_column)
+    label_column = labels_in(
+        sources.train,
+        problem_type=data.problem_type,
+        label_column=data.label_column,
+        label_columns=data.label_columns,
+        label_separator=data.label_separator,
+    )
     splits = load_splits(
         sources.train,
         validation=sources.validation,
         test=sources.test,
         text_columns=text_columns,
-        label_column=data.label_column,
+        label_column=label_column,
         validation_share=data.validation_share,
         calibration_share=data.calibration_share,
         min_rows_to_split=data.min_rows_to_split,
@@ -162,6 +173,9 @@ def prepare(recipe: Recipe, sources: Sources, console: Console, *, for_many: boo
         label_names=data.label_names,
         seed=recipe.seed,
     )
+    check_multi_label(recipe, splits.is_multi_label, sources.unlabelled is not None, for_many)
+    recipe = resolved_for(recipe, splits.is_multi_label)
+    data = recipe.data
     _check_folds(recipe.evaluation.cv, splits)
     unlabelled = None
     if sources.unlabelled is not None and not for_many:  # the short trainings of a search do without

@@ -21,16 +21,18 @@ from submillion.errors import RunError
 from submillion.model.build import Classifier
 from submillion.model.device import choose_device
 from submillion.model.saved import load_saved, save_adapter
+from submillion.multi_label import decide
 from submillion.recipe import SOURCE_FIELDS, Recipe
 from submillion.reference import Look, drawn_rows, write_look
 from submillion.run import RunFolder, write_json
-from submillion.scoring import embed_frozen, score, write_scores
+from submillion.scoring import MultiLabelScores, embed_frozen, score, write_scores
 from submillion.temperature import fit_temperatures
 from submillion.training.callbacks import read_history
 from submillion.training.checkpoints import complete_checkpoints, share_done
 from submillion.training.cross_validation import cross_validate
 from submillion.training.fit import make_trainer
 from submillion.training.forecast import Forecast, forecast, peak_bytes
+from submillion.training.multi_label import default_thresholds, fit_thresholds
 from submillion.training.prepare import Prepared, Sources, prepare
 from submillion.training.seconds import Seconds
 from submillion.training.self_training import SECOND, train_adapter
@@ -209,14 +211,17 @@ def _train(
     trainer, done = train_adapter(prepared, model, folder, resume, seconds, console)
     _save(prepared, model, folder)
     with seconds.spent_on("scoring"):
-        model, shift = _as_it_predicts(prepared, model, folder)
-    temperatures = _score_held_back(prepared, model, baselines, folder, seconds)
+        predicting, shift = _as_it_predicts(prepared, model, folder)
+    temperatures, thresholds = _score_held_back(prepared, predicting, baselines, folder, seconds)
+    if thresholds is not None:
+        _save(prepared, model, folder, thresholds["adapter"])
     history = read_history(folder.history)
     return folder.update(
         bf16_shift=shift,
         peak_gb=round(peak_bytes() / 1e9, 2),
         baselines=baselines.to_json(),
         temperatures=temperatures or (folder.read()["cross_validation"] or {}).get("temperatures", {}),
+        thresholds=thresholds,
         best_epoch=_best_epoch(trainer, history, splits.validation is not None),
         steps=max((line["step"] for line in history), default=0),
         **done,
@@ -265,19 +270,22 @@ def _as_it_predicts(
         model = load_saved(folder.adapter, numerics="fast").model
     exact = load_saved(folder.adapter).model
     rows, batch_size = prepared.tokens["train"].input_ids, recipe.training.per_device_eval_batch_size
-    return model, measure_shift(model, exact, rows, batch_size)
+    is_single = not prepared.splits.is_multi_label
+    return model, measure_shift(model, exact, rows, batch_size, is_single=is_single)
 
 
 def _score_held_back(
     prepared: Prepared, model: Classifier, baselines: Baselines, folder: RunFolder, seconds: Seconds
-) -> dict[str, float]:
+) -> tuple[dict[str, float], dict[str, float] | None]:
     """Score validation and calibration, by adapter and baselines, and keep the scored rows.
 
     Returns:
-        The adapter's and each baseline's temperature on the calibration rows; nothing where there are none.
+        The adapter's and each baseline's temperature on the calibration rows; nothing where there are none. Where rows may
+        have several labels, their thresholds on the validation rows; else None.
     """
     batch_size = prepared.recipe.training.per_device_eval_batch_size
     temperatures: dict[str, float] = {}
+    thresholds = default_thresholds(baselines) if prepared.splits.is_multi_label else None
     for split in ("validation", "calibration"):
         rows: Rows | None = getattr(prepared.splits, split)
         if rows is None:
@@ -288,13 +296,18 @@ def _score_held_back(
         with seconds.spent_on("scoring_baselines"):
             look = Look.of(rows.texts, embed_frozen(model, input_ids, batch_size), baselines, are_train=False)
         write_look(folder.look(split), look)
-        write_scores(folder.scores(split), rows.row_numbers, rows.labels, scores, look.predictions)
+        predictions = look.predictions
+        if thresholds is not None:
+            thresholds = fit_thresholds({"adapter": scores.logits, **look.scores}, rows.labels)
+            scores = MultiLabelScores(scores.logits, scores.embeddings, thresholds["adapter"])
+            predictions = {name: decide(values, thresholds[name]) for name, values in look.scores.items()}
+        write_scores(folder.scores(split), rows.row_numbers, rows.labels, scores, predictions)
         if split == "calibration":
             temperatures = fit_temperatures({"adapter": scores.logits, **look.scores}, rows.labels)
-    return temperatures
+    return temperatures, thresholds
 
 
-def _save(prepared: Prepared, model: Classifier, folder: RunFolder) -> None:
+def _save(prepared: Prepared, model: Classifier, folder: RunFolder, threshold: float | None = None) -> None:
     save_adapter(
         model,
         prepared.tokenizer,
@@ -306,6 +319,7 @@ def _save(prepared: Prepared, model: Classifier, folder: RunFolder) -> None:
         max_length=prepared.tokens["train"].max_length,
         are_pairs=prepared.splits.are_pairs,
         stride=prepared.recipe.data.stride,
+        threshold=threshold,
     )
 
 

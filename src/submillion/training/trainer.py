@@ -31,6 +31,7 @@ from submillion.training.checkpoints import (
     remove_old,
     seconds_at,
 )
+from submillion.training.multi_label import MultiLabelLoss
 from submillion.training.sampler import SeededSampler
 from submillion.training.weights import WeightedLoss
 
@@ -63,7 +64,7 @@ class TrainRows(torch.utils.data.Dataset[dict[str, Any]]):
         return len(self.input_ids)
 
     def __getitem__(self, row: int) -> dict[str, Any]:
-        return {"input_ids": self._tokens(row), "labels": int(self.labels[row])}
+        return {"input_ids": self._tokens(row), "labels": self.labels[row]}
 
     def _tokens(self, row: int) -> Sequence[int]:
         if not isinstance(self.input_ids, Windows):
@@ -95,10 +96,11 @@ class Collator:
         return longest if self.rounded_within is None else rounded_length(longest, self.rounded_within)
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        """Return ``input_ids``, ``attention_mask`` `[n, length]` and ``labels`` `[n]`."""
+        """Return ``input_ids``, ``attention_mask`` `[n, length]` and ``labels`` `[n]`; of several a row float `[n, n_labels]`."""
         length = self.padded_length([len(row["input_ids"]) for row in rows])
         input_ids, mask = pad([row["input_ids"] for row in rows], self.pad_token_id, length)
-        labels = torch.tensor([row["labels"] for row in rows], dtype=torch.int64)
+        labels = torch.from_numpy(np.array([row["labels"] for row in rows]))
+        labels = labels.long() if labels.ndim == 1 else labels.float()
         return {"input_ids": input_ids, "attention_mask": mask, "labels": labels}
 
 
@@ -127,7 +129,7 @@ class BudgetTrainer(Trainer):
         lengths: Sequence[int] | None = None,
         tokens_at_once: int | None = None,
         is_balanced: bool = False,
-        weighted_loss: WeightedLoss | None = None,
+        weighted_loss: WeightedLoss | MultiLabelLoss | None = None,
         rank_schedule: RankSchedule | None = None,
         **trainer_arguments: Any,
     ):
@@ -353,7 +355,7 @@ def training_arguments(
         remove_unused_columns=False,
         label_names=["labels"],
         dataloader_pin_memory=has_gpu,
-        metric_for_best_model=config.metric_for_best_model if has_validation else None,
+        metric_for_best_model=(config.metric_for_best_model or "accuracy") if has_validation else None,
     )
     if arguments.n_gpu > 1:
         arguments._n_gpu = (

@@ -86,7 +86,7 @@ def said_of_weights(training: TrainingConfig) -> list[str]:
         f"{how}: the loss and the baselines count labels otherwise than the train rows have them; probabilities follow: a "
         "rare label's are higher than its share"
     ]
-    if training.metric_for_best_model == "accuracy":
+    if training.metric_for_best_model in (None, "accuracy"):
         sentences.append(
             f"{how}: the epoch is still chosen by accuracy, in which rare labels count little; macro_f1 counts all alike"
         )

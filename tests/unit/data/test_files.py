@@ -53,9 +53,10 @@ def test_json_lines_in_pieces(write):
                                                           "file is in another encoding. Save it as UTF-8, for example "
                                                           "with iconv"),
         ("a.jsonl", '{"text": "a", "labels": [0, 2]}', "label column 'labels' holds several labels a row (row 1 (rows "
-                                                       "are counted from 1, below any header)): a multi-label task; "
-                                                       "each text must have exactly one label. Name a column with one "
-                                                       "label, or make one with --label-column from another column"),
+                                                       "are counted from 1, below any header)): a multi-label task, "
+                                                       "and one label a row is read. Train with "
+                                                       "problem_type=multi_label_classification, or name a "
+                                                       "column with one label by --label-column"),
         ("a.jsonl", '{"text": "a", "label": 0.5}', "label column 'label' holds numbers that are no integers (row 1 "
                                                    "(rows are counted from 1, below any header)): a regression task, "
                                                    "and only classification is done. Put the numbers into classes "
