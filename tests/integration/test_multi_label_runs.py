@@ -4,8 +4,6 @@ import csv
 import json
 import random
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -14,10 +12,11 @@ from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_su
 from transformers.loss.loss_utils import ForSequenceClassificationLoss
 
 import submillion
-from conftest import FILLER, WORDS
+from conftest import FILLER, WORDS, sha256s
 from submillion.cli.main import main
 from submillion.run import RunFolder
 from submillion.scoring import MultiLabelScores, read_scores
+from submillion.training import callbacks
 from submillion.training.multi_label import MultiLabelLoss
 
 NAMES = list(WORDS)
@@ -137,7 +136,7 @@ def test_predictions_are_lists_joined_in_csv(trained):
 
 
 @pytest.mark.parametrize("pooling", ["mean", "first"])
-def test_the_readme_loads_it_without_this_package(pooling, tiny_encoder, tmp_path):
+def test_the_readme_loads_it_without_this_package(pooling, tiny_encoder, tmp_path, monkeypatch, capsys):
     submillion.train(
         planted(60), output=tmp_path / "run", model=tiny_encoder(), num_train_epochs=1, quiet=True, rank=2, pooling=pooling,
         **({"head": "full"} if pooling == "first" else {}),
@@ -146,12 +145,11 @@ def test_the_readme_loads_it_without_this_package(pooling, tiny_encoder, tmp_pat
     code = re.search(r"```python\n(.*?)```", readme, re.DOTALL).group(1)
     texts = [text for text, _ in planted(8, 3)]
     code = code.replace('texts = ["a text to classify"]', f"texts = {texts!r}")
-    guard = "import sys; sys.modules['submillion'] = None\n"
-    done = subprocess.run(
-        [sys.executable, "-c", guard + code], capture_output=True, text=True, cwd=tmp_path / "run" / "adapter", timeout=120
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == repr(submillion.load(tmp_path / "run").predict(texts))
+    assert "submillion" not in code
+    monkeypatch.chdir(tmp_path / "run" / "adapter")
+    capsys.readouterr()
+    exec(compile(code, "README.md", "exec"), {})
+    assert capsys.readouterr().out.strip() == repr(submillion.load(tmp_path / "run").predict(texts))
     if pooling == "first":
         assert "problem_type" in code
     alone = submillion.load(tmp_path / "run" / "adapter")
@@ -215,3 +213,44 @@ def test_the_estimator_takes_lists_and_indicators(form, tiny_encoder):
     truth = y if form == "indicator" else np.array([[n in ls for n in sorted(NAMES)] for _, ls in rows])
     assert classifier.score(texts, y) == pytest.approx(accuracy_score(truth, given))
     assert f1_score(truth, given, average="micro", zero_division=0) > 0.6
+
+
+def test_an_interrupted_run_goes_on_to_the_same_adapter(tiny_encoder, tmp_path, monkeypatch):
+    lines = ["text,labels", *(f'"{text}","{";".join(labels)}"' for text, labels in planted(120))]
+    (tmp_path / "train.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    arguments = {
+        "train": str(tmp_path / "train.csv"),
+        "label_separator": ";",
+        "model": tiny_encoder(),
+        "min_rows_to_split": 50,
+        "validation_share": 0.2,
+        "num_train_epochs": 3,
+        "gradient_accumulation_steps": 2,
+        "rank": 2,
+        "save_steps": 2,
+        "quiet": True,
+    }
+    whole = submillion.train(output=tmp_path / "whole", **arguments)
+    step_end = callbacks.ProgressBar.on_step_end
+
+    def interrupted(self, args, state, control, **named):
+        if state.global_step == 5:
+            raise KeyboardInterrupt
+        return step_end(self, args, state, control, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks.ProgressBar, "on_step_end", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            submillion.train(output=tmp_path / "again", **arguments)
+    record = submillion.train(output=tmp_path / "again", resume=True, **arguments)
+    assert record["resumed"] == 1
+    assert sha256s(tmp_path / "again") == sha256s(tmp_path / "whole")
+    assert record["thresholds"] == whole["thresholds"]
+    # Its own rows again, by the separator it was trained with, and against itself.
+    report = submillion.evaluate(
+        tmp_path / "again", arguments["train"], against=tmp_path / "whole", label_column="labels"
+    )
+    assert report["against"]["verdict"]["difference"]["value"] == 0
+    assert report["labels_per_row"]["true"] == pytest.approx(
+        np.mean([len(labels) for _, labels in planted(120)])
+    )
