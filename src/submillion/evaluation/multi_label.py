@@ -1,13 +1,19 @@
 """Figures on rows that may have several labels: of all decisions, of each label, and the baselines' on the same rows."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
+from pyarrow import csv
 
+from submillion.data import RawRows
 from submillion.evaluation.labelled import CHEAPER
-from submillion.multi_label import MULTI_LABEL, counts_of_rows, decide, is_exact
-from submillion.scoring import MultiLabelScores, Scores
+from submillion.multi_label import MULTI_LABEL, counts_of_rows, decide, is_exact, refuse
+from submillion.reference import Look
+from submillion.run import written_atomically
+from submillion.scoring import MultiLabelScores, Scores, write_scores
 from submillion.statistics import (
     Interval,
     compare,
@@ -131,3 +137,50 @@ def with_threshold(scores: Scores, thresholds: Mapping[str, float] | None) -> Sc
     if thresholds is None:
         return scores
     return MultiLabelScores(scores.logits, scores.embeddings, thresholds["adapter"])
+
+
+def check_several(rows: RawRows, slices: Sequence[str], wanted_accuracy: float | None, corrupt: bool) -> None:
+    """Refuse what is made for one label a row.
+
+    Raises:
+        ConfigError: See above.
+    """
+    refuse(bool(slices), "slices", "leave it out")
+    refuse(corrupt, "corrupt", "leave it out")
+    refuse(wanted_accuracy is not None, "wanted_accuracy", "leave it out")
+    refuse(
+        rows.labels is None,
+        "what is foretold of rows without labels",
+        f"{rows.source} is read without any; name their column by --label-column, or label texts by `submillion predict`",
+    )
+
+
+def report_of_rows(labels: np.ndarray, scores: Scores, look: Look, record: dict[str, Any]) -> dict[str, Any]:
+    """Return the report of rows that may have several labels."""
+    return evaluate_multi_label(
+        labels,
+        scores,
+        record["data"]["label_names"],
+        look.scores,
+        record["thresholds"],
+        margin=record["recipe"]["evaluation"]["margin"] / 100,
+        seed=record["recipe"]["seed"],
+    )
+
+
+def keep_rows(
+    destination: Path, rows: RawRows, labels: np.ndarray, scores: Scores, look: Look, record: dict[str, Any]
+) -> None:
+    """Write the scored rows, and a line for each to look at, where rows may have several labels."""
+    numbers, names = np.asarray(rows.row_numbers), record["data"]["label_names"]
+    theirs = {name: decide(values, record["thresholds"][name]) for name, values in look.scores.items()}
+    write_scores(destination / "predictions.parquet", numbers, labels, scores, theirs)
+
+    def joined(matrix: np.ndarray) -> list[str]:
+        return ["|".join(names[label] for label in np.flatnonzero(row).tolist()) for row in matrix]
+
+    table = pyarrow.table(
+        {"row": numbers + 1, "labels": joined(labels), "predicted": joined(scores.predictions)}
+    )
+    with written_atomically(destination / "rows.csv") as temporary:
+        csv.write_csv(table, temporary)

@@ -25,11 +25,11 @@ from submillion.disk import check_writable
 from submillion.errors import ConfigError, DataError
 from submillion.evaluation.corrupt import evaluate_corrupted
 from submillion.evaluation.labelled import evaluate_labelled
-from submillion.evaluation.multi_label import evaluate_multi_label, with_threshold
+from submillion.evaluation.multi_label import check_several, keep_rows, report_of_rows, with_threshold
 from submillion.evaluation.plots import plot_confusion
 from submillion.evaluation.report import write_report
 from submillion.evaluation.unlabelled import confidence_of, foresee
-from submillion.multi_label import decide, is_exact, refuse, thresholds_of
+from submillion.multi_label import is_exact, thresholds_of
 from submillion.prediction import load_adapter
 from submillion.prediction.answering import Adapter
 from submillion.reference import Look
@@ -92,7 +92,7 @@ def evaluate_run(
     rows = _read_as_trained(data, record, text_columns, label_column, unlabelled)
     thresholds = thresholds_of(record)
     if thresholds is not None:
-        _check_several(rows, slices, wanted_accuracy, corrupt)
+        check_several(rows, slices, wanted_accuracy, corrupt)
     if rows.labels is None:
         _check_unlabelled(rows, against, slices, wanted_accuracy, corrupt)
         return _evaluate_unlabelled(folder, record, rows, output, encoder, has_texts, unlabelled)
@@ -112,13 +112,13 @@ def evaluate_run(
     names = record["data"]["label_names"]
     if thresholds is not None:
         scores = with_threshold(scores, thresholds)
-        report |= _of_several_labels(labels, scores, look, record)
+        report |= report_of_rows(labels, scores, look, record)
         report["notes"] += [*rows.notes, *_warn_of_rows_seen(folder, report["split"], hashes)]
         if other is not None:
             report["against"] = other.compared(scores, labels, report, record, encoder)
         destination = _destination(folder, rows, report["ordered_sha256"]) if output is None else Path(output)
         with _kept(destination, report, rows, has_texts) as place:
-            _keep_several(place, rows, labels, scores, look, record)
+            keep_rows(place, rows, labels, scores, look, record)
         return report | {"output": str(destination)}
     labelled = evaluate_labelled(
         labels,
@@ -151,57 +151,6 @@ def evaluate_run(
         plot_confusion(report["confusion"]["matrix"], names, place / "confusion.png")
         _keep_rows(place, rows, labels, scores, look, unlike, record)
     return report | {"output": str(destination)}
-
-
-def _check_several(
-    rows: RawRows, slices: Sequence[str], wanted_accuracy: float | None, corrupt: bool
-) -> None:
-    """Refuse what is made for one label a row.
-
-    Raises:
-        ConfigError: See above.
-    """
-    refuse(bool(slices), "slices", "leave it out")
-    refuse(corrupt, "corrupt", "leave it out")
-    refuse(wanted_accuracy is not None, "wanted_accuracy", "leave it out")
-    refuse(
-        rows.labels is None,
-        "what is foretold of rows without labels",
-        f"{rows.source} is read without any; name their column by --label-column, or label texts by `submillion predict`",
-    )
-
-
-def _of_several_labels(
-    labels: np.ndarray, scores: Scores, look: Look, record: dict[str, Any]
-) -> dict[str, Any]:
-    """Return the report of rows that may have several labels."""
-    return evaluate_multi_label(
-        labels,
-        scores,
-        record["data"]["label_names"],
-        look.scores,
-        record["thresholds"],
-        margin=record["recipe"]["evaluation"]["margin"] / 100,
-        seed=record["recipe"]["seed"],
-    )
-
-
-def _keep_several(
-    destination: Path, rows: RawRows, labels: np.ndarray, scores: Scores, look: Look, record: dict[str, Any]
-) -> None:
-    """Write the scored rows, and a line for each to look at, where rows may have several labels."""
-    numbers, names = np.asarray(rows.row_numbers), record["data"]["label_names"]
-    theirs = {name: decide(values, record["thresholds"][name]) for name, values in look.scores.items()}
-    write_scores(destination / "predictions.parquet", numbers, labels, scores, theirs)
-
-    def joined(matrix: np.ndarray) -> list[str]:
-        return ["|".join(names[label] for label in np.flatnonzero(row).tolist()) for row in matrix]
-
-    table = pyarrow.table(
-        {"row": numbers + 1, "labels": joined(labels), "predicted": joined(scores.predictions)}
-    )
-    with written_atomically(destination / "rows.csv") as temporary:
-        csv.write_csv(table, temporary)
 
 
 def _evaluate_unlabelled(
