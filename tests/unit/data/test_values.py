@@ -61,7 +61,11 @@ def test_nulls_in_a_frame():
         ({"text": "abc", "label": "d"}, "dict: column 'text' is a str; every column must be a list"),
         ({1: ["a"]}, "dict: column 1 is no string; name every column"),
         (pd.DataFrame({0: ["a"]}), "DataFrame: column 0 is no string; name every column"),
-        (pd.DataFrame({"text": [], "label": []}), "DataFrame: there are no rows; text is read from 'text'"),
+        (
+            pd.DataFrame({"text": [], "label": []}),
+            "DataFrame: there are no rows; text is read from 'text': give rows with a text, or name another column with "
+            "--text-columns",
+        ),
     ],
 )  # fmt: skip
 def test_values_that_are_refused(source, message):
