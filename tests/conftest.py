@@ -64,6 +64,25 @@ TINY_OF = {
 """What else a family's config needs: as its pretrained encoders have it, or small."""
 
 
+BLOCK_SUBMILLION = """
+import importlib.abc, json, os, re, sys
+
+class Blocker(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "submillion":
+            raise ImportError("submillion is blocked")
+
+sys.meta_path.insert(0, Blocker())
+try:
+    import submillion
+except ImportError:
+    pass
+else:
+    sys.exit("submillion can be imported")
+"""
+"""The start of a script of its own process: from there on submillion cannot be imported."""
+
+
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse every connection that leaves this machine."""

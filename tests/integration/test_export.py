@@ -12,7 +12,7 @@ import pytest
 from safetensors.torch import save_file
 
 import submillion
-from conftest import learnable_rows, write_csv
+from conftest import BLOCK_SUBMILLION, learnable_rows, write_csv
 from submillion.cli.main import main
 from submillion.errors import ConfigError, RunError
 from submillion.model.build import quiet_transformers
@@ -30,22 +30,9 @@ CASES = [
 ] + [("mean", "onnx", True)]
 TEXTS = [text for text, _ in learnable_rows(40, seed=5)] + ["goal", "", "moon " * 80]
 
-WITHOUT_SUBMILLION = """
-import importlib.abc, json, os, re, sys
-
-class Blocker(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "submillion":
-            raise ImportError("submillion is blocked")
-
-sys.meta_path.insert(0, Blocker())
-try:
-    import submillion
-except ImportError:
-    pass
-else:
-    sys.exit("submillion can be imported")
-
+WITHOUT_SUBMILLION = (
+    BLOCK_SUBMILLION
+    + """
 folders, texts, answers = *json.loads(sys.argv[1]), {}
 for name, (folder, bases) in folders.items():
     os.chdir(folder)
@@ -65,6 +52,7 @@ for name, (folder, bases) in folders.items():
     ]
 json.dump(answers, open(sys.argv[2], "w"))
 """
+)
 
 
 def name_of(pooling: str, format: str, int8: bool) -> str:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from test_planned_is_built import N_LABELS, assert_equal, build, tiny
 
 import submillion
-from conftest import learnable_rows
+from conftest import BLOCK_SUBMILLION, learnable_rows
 from submillion.budget import METHODS, make_plan
 from submillion.budget.methods import MOVING_BASE
 from submillion.errors import ConfigError
@@ -37,15 +37,9 @@ CASES = {
 LABELS = ("space", "sport", "trade")
 TEXTS = [text for text, _ in learnable_rows(9, seed=5)]
 
-STOCK = """
-import importlib.abc, json, os, re, sys, warnings
-
-class Blocker(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "submillion":
-            raise ImportError("submillion is blocked")
-
-sys.meta_path.insert(0, Blocker())
+STOCK = (
+    BLOCK_SUBMILLION
+    + """
 folders, texts, answers = *json.loads(sys.argv[1]), {}
 
 def logits(space, model):
@@ -72,6 +66,7 @@ for name, folder in folders.items():
     answers[name] = [space["logits"].tolist(), merged]
 json.dump(answers, open(sys.argv[2], "w"))
 """
+)
 
 
 @pytest.mark.parametrize("method", [name for name in METHODS if not METHODS[name].is_low_rank_pair])

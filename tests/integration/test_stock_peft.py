@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 import submillion
-from conftest import learnable_rows
+from conftest import BLOCK_SUBMILLION, learnable_rows
 from submillion.budget import FAMILIES
 from submillion.budget.plan import make_plan
 from submillion.cli.main import main
@@ -28,22 +28,9 @@ LABELS = ("space", "sport", "trade")
 BUDGET = {"rank": 2, "target_modules": "default"}
 TEXTS = [text for text, _ in learnable_rows(12, seed=5)] + ["goal", "", "moon " * 80]
 
-WITHOUT_SUBMILLION = """
-import importlib.abc, json, os, re, sys
-
-class Blocker(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "submillion":
-            raise ImportError("submillion is blocked")
-
-sys.meta_path.insert(0, Blocker())
-try:
-    import submillion
-except ImportError:
-    pass
-else:
-    sys.exit("submillion can be imported")
-
+WITHOUT_SUBMILLION = (
+    BLOCK_SUBMILLION
+    + """
 folders, texts, answers = *json.loads(sys.argv[1]), {}
 for name, folder in folders.items():
     os.chdir(folder)
@@ -65,6 +52,7 @@ for name, folder in folders.items():
     answers[name] = [space["names"], space["logits"].tolist(), after.tolist()]
 json.dump(answers, open(sys.argv[2], "w"))
 """
+)
 
 
 @pytest.fixture(scope="module")

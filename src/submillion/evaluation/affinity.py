@@ -11,8 +11,8 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """Rows that belong to a label, in truth or as predicted.
+class AnsweredRows:
+    """Rows as the frozen encoder sees them, and the labels that the adapter gives them.
 
     Attributes:
         embeddings: The frozen encoder's, `[n, width]`.
@@ -23,7 +23,9 @@ class Labelled:
     predictions: np.ndarray
 
 
-def affinity_to_labels(known: Labelled, labels: np.ndarray, new: Labelled, weights: np.ndarray) -> float:
+def affinity_to_labels(
+    known: AnsweredRows, labels: np.ndarray, new: AnsweredRows, weights: np.ndarray
+) -> float:
     """Return how near new rows lie to the classes: 1 as near as known rows, 0 no nearer to any than to their mean.
 
     The cosine to the nearest class centre, seen from the mean of the centres, over that of known rows; less the total
@@ -31,17 +33,17 @@ def affinity_to_labels(known: Labelled, labels: np.ndarray, new: Labelled, weigh
     would show by chance.
 
     Args:
-        known: Labelled rows that did not train, `m` of them.
+        known: AnsweredRows rows that did not train, `m` of them.
         labels: Their true labels, `[m]` int64.
         new: Rows without labels, `n` of them.
         weights: How much each new row counts, `[n]`, 0 or more, one above 0 at least.
 
     >>> rng = np.random.default_rng(0)
     >>> centres, labels = 4 * np.eye(4), np.arange(900) % 3
-    >>> known = Labelled(centres[labels] + rng.normal(size=(900, 4)), labels)
+    >>> known = AnsweredRows(centres[labels] + rng.normal(size=(900, 4)), labels)
     >>> round(affinity_to_labels(known, labels, known, np.ones(900)), 2)
     1.0
-    >>> of_the_fourth = Labelled(centres[[3] * 300] + rng.normal(size=(300, 4)), np.zeros(300, dtype=int))
+    >>> of_the_fourth = AnsweredRows(centres[[3] * 300] + rng.normal(size=(300, 4)), np.zeros(300, dtype=int))
     >>> affinity_to_labels(known, labels, of_the_fourth, np.ones(300)) < 0.2
     True
     """

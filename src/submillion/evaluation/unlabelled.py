@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import softmax
 
 from submillion.baselines import Baselines
-from submillion.evaluation.affinity import Labelled, affinity_to_labels
+from submillion.evaluation.affinity import AnsweredRows, affinity_to_labels
 from submillion.evaluation.expected import expect
 from submillion.evaluation.groups import Group, find_groups
 from submillion.evaluation.unlike import MIN_ROWS, Unlike, columns_of, find_unlike
@@ -78,9 +78,9 @@ class Known:
         looks = [each.frozen for split, each in self.looks.items() if split != "train"]
         if not looks or len(looks) != len(self.scored) or not unlike.scores.sum():
             return None
-        known = Labelled(_joined(looks), _joined([part.scores.predictions for part in self.scored]))
+        known = AnsweredRows(_joined(looks), _joined([part.scores.predictions for part in self.scored]))
         labels = _joined([part.labels for part in self.scored])
-        return affinity_to_labels(known, labels, Labelled(look.frozen, predictions), unlike.scores)
+        return affinity_to_labels(known, labels, AnsweredRows(look.frozen, predictions), unlike.scores)
 
 
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
