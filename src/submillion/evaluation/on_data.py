@@ -116,10 +116,9 @@ def evaluate_run(
         report["notes"] += [*rows.notes, *_warn_of_rows_seen(folder, report["split"], hashes)]
         if other is not None:
             report["against"] = other.compared(scores, labels, report, record, encoder)
-        destination = _destination(folder, rows, report["ordered_sha256"]) if output is None else Path(output)
-        with _kept(destination, report, rows, has_texts) as place:
+        with _kept(folder, output, report, rows, has_texts) as place:
             keep_rows(place, rows, labels, scores, look, record)
-        return report | {"output": str(destination)}
+        return report
     labelled = evaluate_labelled(
         labels,
         scores.logits,
@@ -146,11 +145,10 @@ def evaluate_run(
         report["corrupt"] = evaluate_corrupted(rows.texts, labels, predict, record["recipe"]["seed"], say)
     if other is not None:
         report["against"] = other.compared(scores, labels, report, record, encoder)
-    destination = _destination(folder, rows, report["ordered_sha256"]) if output is None else Path(output)
-    with _kept(destination, report, rows, has_texts) as place:
+    with _kept(folder, output, report, rows, has_texts) as place:
         plot_confusion(report["confusion"]["matrix"], names, place / "confusion.png")
         _keep_rows(place, rows, labels, scores, look, unlike, record)
-    return report | {"output": str(destination)}
+    return report
 
 
 def _evaluate_unlabelled(
@@ -181,10 +179,9 @@ def _evaluate_unlabelled(
             *_who_answers(record),
         ],
     }
-    destination = _destination(folder, rows, ordered) if output is None else Path(output)
-    with _kept(destination, report, rows, has_texts) as place:
+    with _kept(folder, output, report, rows, has_texts) as place:
         _keep_rows(place, rows, np.full(len(rows.texts), NO_LABEL), scores, look, unlike, record)
-    return report | {"output": str(destination)}
+    return report
 
 
 def _warn_of_no_labels(rows: RawRows, unlabelled: bool) -> list[str]:
@@ -223,17 +220,21 @@ def _keep_rows(
 
 
 @contextmanager
-def _kept(destination: Path, report: dict[str, Any], rows: RawRows, has_texts: bool) -> Iterator[Path]:
+def _kept(
+    folder: RunFolder, output: str | Path | None, report: dict[str, Any], rows: RawRows, has_texts: bool
+) -> Iterator[Path]:
     """Yield where to write beside the report, which comes last: what reads an evaluation looks for `report.json`.
 
-    What stood in ``destination`` stands until all of it is written.
+    What stood in ``output`` stands until all of it is written; the report then says where that is.
     """
+    destination = _destination(folder, rows, report["ordered_sha256"]) if output is None else Path(output)
     with written_together(destination, "report.json") as place:
         yield place
         _number_rows(report, rows.row_numbers)
         texts = dict(zip(rows.row_numbers, rows.texts, strict=True)) if has_texts else None
         write_report(place / "report.html", report, texts)
         write_json(place / "report.json", report)
+    report["output"] = str(destination)
 
 
 def _number_rows(report: dict[str, Any], row_numbers: Sequence[int]) -> None:
