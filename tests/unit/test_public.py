@@ -14,7 +14,7 @@ SOURCE = ROOT / "src" / "submillion"
 
 ORDER = [
     {"alternatives", "errors", "one_vs_rest", "plain_yaml", "speedups", "temperature", "terminal"},
-    {"disk", "multi_label"},
+    {"disk", "multi_label", "shapes"},
     {"run", "recipe", "confusion", "probe"},
     {"encoders", "statistics"},
     {"data", "page"},

@@ -147,8 +147,12 @@ def test_extends_beside_and_shipped(write):
     path = write("extends: base\ntraining: {learning_rate: 0.125}\n")
     recipe = load_recipe(path)
     assert (recipe.seed, recipe.training.learning_rate, recipe.training.weight_decay) == (7, 0.125, 0.25)
+    assert load_recipe(write("extends: base.yaml")).seed == 7
     assert load_recipe(write("extends: quickstart")) == load_recipe("quickstart")
-    assert refused(write("extends: nothing"))[0].startswith("recipe='nothing' is neither a file nor one of ")
+    assert (
+        "recipe.yaml: extends='nothing' is neither a file nor one of "
+        in refused(write("extends: nothing"))[0]
+    )
 
 
 def test_extending_in_a_circle_is_refused(write):
@@ -277,4 +281,6 @@ def test_a_name_that_is_too_long_is_no_recipe(tmp_path):
     recipe.write_text(f"extends: {'a' * 5000}\n")
     with pytest.raises(ConfigError) as caught:
         load_recipe(str(recipe))
-    assert str(caught.value).startswith(f"recipe='{'a' * 200}' is neither a file nor one of the recipes")
+    assert str(caught.value).startswith(
+        f"{tmp_path}/long.yaml: extends='{'a' * 200}' is neither a file nor one of the recipes"
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from submillion.data.columns import LABEL_NAMES, TEXT_NAMES, TITLE_NAMES, LabelNeed
-from submillion.data.opened import Columns, Opened, plural, rows_phrase
+from submillion.data.opened import Columns, Opened, plural
 from submillion.errors import DataError
 
 AG_NEWS_COLUMNS = ("class", "title", "description")
@@ -22,6 +22,7 @@ _ORANGE_TYPES = frozenset(
     ["continuous", "c", "numeric", "n", "discrete", "d", "string", "s", "text", "time", "t", "basket"]
 )
 _ORANGE_FLAG = re.compile(r"(class|c|meta|m|ignore|i|weight|w|[A-Za-z_]+=\S+)", re.IGNORECASE)
+_RAGGED = re.compile(r"CSV parse error: Row #(\d+): Expected (\d+) columns, got (\d+)")
 _ORANGE_MISSING = frozenset({"", "?", "~"})
 
 
@@ -217,12 +218,6 @@ def _read(
     import pyarrow as pa
     from pyarrow import csv as pa_csv
 
-    ragged: list[tuple[int, int]] = []
-
-    def note_ragged(row: pa_csv.InvalidRow) -> str:
-        ragged.append((row.number, row.actual_columns))
-        return "skip"
-
     try:
         reader = pa_csv.open_csv(
             path,
@@ -238,7 +233,6 @@ def _read(
                 newlines_in_values=form.has_quotes,
                 # In a file of one column a blank line is a row with an empty text.
                 ignore_empty_lines=len(form.names) > 1,
-                invalid_row_handler=note_ragged,
             ),
             convert_options=pa_csv.ConvertOptions(
                 column_types={name: pa.string() for name in columns},
@@ -247,25 +241,22 @@ def _read(
             ),
         )
         for batch in reader:
-            if ragged:
-                break
             for start in range(0, batch.num_rows, chunk_rows):
                 yield batch.slice(start, chunk_rows).to_pydict()
     except pa.ArrowInvalid as error:
         if "Empty CSV" in str(error):
             return
-        raise DataError(_explained(path, str(error))) from None
-    if ragged:
-        n_before = form.n_skipped + form.has_header
-        rows = [number - 1 - n_before for number, _ in ragged]
-        raise DataError(
-            f"{path}: {rows_phrase(rows)} (rows are counted from 1, below any header) has {ragged[0][1]} fields "
-            f"where the first line has {len(form.names)}; quote fields that hold {delimiter!r} or a line end, "
-            "and close every quote"
+        raise DataError(_explained(path, delimiter, form, str(error))) from None
+
+
+def _explained(path: Path, delimiter: str, form: _Form, message: str) -> str:
+    if ragged := _RAGGED.match(message):
+        number, n_expected, n_found = map(int, ragged.groups())
+        return (
+            f"{path}: row {number - form.n_skipped - form.has_header} (rows are counted from 1, below any header) "
+            f"has {plural(n_found, 'field')} where the first line has {n_expected}; quote fields that hold "
+            f"{delimiter!r} or a line end, and close every quote"
         )
-
-
-def _explained(path: Path, message: str) -> str:
     if "invalid UTF8" in message:
         return undecodable(path)
     if "straddl" in message:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from submillion.data.delimited import undecodable
-from submillion.data.opened import Columns, Opened
+from submillion.data.opened import Columns, Opened, columns_of
 from submillion.errors import DataError
 
 # The columns of a JSON Lines file are those of its first rows.
@@ -114,15 +114,15 @@ def open_parquet(path: Path) -> Opened:
 
     try:
         schema = parquet.read_schema(path)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: no readable Parquet ({_plain(error)}); {_AGAIN}") from None
 
     def read(columns: Sequence[str], chunk_rows: int) -> Iterator[Columns]:
         try:
             with parquet.ParquetFile(path) as file:
                 for batch in file.iter_batches(chunk_rows, columns=list(columns), use_threads=False):
-                    yield batch.to_pydict()
-        except (pa.ArrowException, OSError) as error:
+                    yield columns_of(batch, str(path))
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise DataError(f"{path}: broken Parquet ({_plain(error)}); {_AGAIN}") from None
 
     return Opened(

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from submillion.data.opened import Columns, Opened
+from submillion.data.opened import Columns, Opened, columns_of
 from submillion.errors import DataError
 
 _SAVE_AGAIN = "Save it again with save_to_disk, or give CSV, JSON Lines or Parquet"
@@ -18,7 +18,7 @@ def open_dataset(dataset: Any, name: str) -> Opened:
     def read(columns: Sequence[str], chunk_rows: int) -> Iterator[Columns]:
         rows = dataset.select_columns(list(columns)).with_format("arrow")
         for piece in rows.iter(batch_size=chunk_rows):
-            yield piece.to_pydict()
+            yield columns_of(piece, name)
 
     names = {
         column: tuple(one.names)

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from submillion.errors import DataError
+
 Columns = dict[str, list[Any]]
 
 
@@ -35,6 +37,31 @@ class Opened:
     missing_labels: frozenset[str] = frozenset({""})
     has_integer_labels: bool = False
     remarks: tuple[str, ...] = ()
+
+
+def columns_of(piece: Any, name: str) -> Columns:
+    """Return the cells of a piece of an Arrow table as Python values.
+
+    Args:
+        piece: A ``pyarrow.Table`` or ``RecordBatch``.
+        name: How messages call the source.
+
+    Raises:
+        DataError: If a cell is no UTF-8, or no value that Python can hold.
+    """
+    columns: Columns = {}
+    for column, cells in zip(piece.schema.names, piece.columns, strict=True):
+        try:
+            cells.validate(full=True)  # lengths that lie would be read from memory that is not theirs
+            columns[column] = cells.to_pylist()
+        except (ValueError, OverflowError) as error:
+            why = (
+                "is not UTF-8" if "UTF8" in str(error) else f"cannot be read ({' '.join(str(error).split())})"
+            )
+            raise DataError(
+                f"{name}: a value in column {column!r} {why}: write the file again from its source"
+            ) from None
+    return columns
 
 
 def rows_phrase(row_numbers: Sequence[int]) -> str:

@@ -22,7 +22,7 @@ class Global:
     name: str
 
     def __str__(self) -> str:
-        return f"{self.module}.{self.name}"
+        return f"{self.module}.{self.name}".encode("unicode_escape").decode()
 
 
 @dataclass(eq=False)

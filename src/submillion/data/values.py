@@ -5,7 +5,7 @@ from typing import Any
 
 from submillion.data.columns import LabelNeed, is_missing
 from submillion.data.files import in_columns
-from submillion.data.opened import Columns, Opened
+from submillion.data.opened import Columns, Opened, columns_of
 from submillion.data.pairs import as_pair
 from submillion.errors import DataError
 
@@ -44,7 +44,7 @@ def open_table(table: Any, name: str, label_names: Mapping[str, tuple[str, ...]]
 
     def read(columns: Sequence[str], chunk_rows: int) -> Iterator[Columns]:
         for batch in table.select(list(columns)).to_batches(max_chunksize=chunk_rows):
-            yield batch.to_pydict()
+            yield columns_of(batch, name)
 
     return Opened(name, tuple(table.column_names), read, label_names=label_names, is_indexed=True)
 

@@ -16,7 +16,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from submillion.budget.families import family_of
 from submillion.budget.methods import is_of_adapter
 from submillion.budget.plan import Plan
-from submillion.encoders import how_to_get
+from submillion.encoders import how_to_get, load_config
 from submillion.errors import ConfigError
 from submillion.fast.install import every_token, install
 from submillion.model.adapter import assert_planned, attach, quiet_peft
@@ -246,8 +246,8 @@ def load_base(
         ConfigError: If the weights are not here, or not safetensors.
     """
     n_labels = len(label_names)
+    config = _config(encoder, pooling, label_names, base_dropout, problem_type)
     try:
-        config = _config(encoder, pooling, label_names, base_dropout, problem_type)
         auto = (
             transformers.AutoModel if pooling == "mean" else transformers.AutoModelForSequenceClassification
         )
@@ -281,7 +281,7 @@ def _config(
     encoder: str, pooling: str, label_names: Sequence[str], base_dropout: float | None, problem_type: str
 ) -> Any:
     """Return the encoder's config with its dropout, and where it shall have a classification head, the names."""
-    config = transformers.AutoConfig.from_pretrained(encoder, trust_remote_code=False)
+    config = load_config(encoder)
     family = family_of(config.model_type, encoder)
     if base_dropout is not None:
         if family.head_dropout and getattr(config, family.head_dropout, None) is None:

@@ -23,6 +23,7 @@ from submillion.model.device import choose_device
 from submillion.model.initialise import save_on_whole_base
 from submillion.multi_label import MULTI_LABEL, SINGLE_LABEL
 from submillion.run import read_json, settle, write_json
+from submillion.shapes import AdapterNames, check_shape
 from submillion.speedups import SPEEDUPS
 
 WEIGHTS = "adapter_model.safetensors"
@@ -259,6 +260,7 @@ def load_saved(
         raise RunError(
             f"{path / NAMES} holds a {type(saved).__name__}, not an object: put it back, or leave it out and give --label-names"
         )
+    check_shape(saved, AdapterNames, path / NAMES)
     source = resolve_encoder(encoder) if encoder else _resolved_base(path, _base_of(config, saved))
     has_head = (path / HEAD).is_file()
     n_labels = _count_labels(path, has_head)
@@ -334,7 +336,7 @@ def _adapted(base: Any, path: Path, source: str) -> Any:
         raise RunError(
             f"{path / WEIGHTS} cannot be read ({error}): copy the adapter's folder again, whole"
         ) from None
-    except (KeyError, RuntimeError, ValueError) as error:
+    except Exception as error:  # a config that lies raises whatever its method's class makes of it
         reason = " ".join(str(error).split())[:200]
         raise RunError(
             f"{path} does not fit the base {source!r}: was it made on another one? ({reason})"
@@ -368,8 +370,12 @@ def _adapter_config(path: Path) -> Any:
         )
     try:
         return PeftConfig.from_pretrained(str(path))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        reason = f"no method is called {error}" if isinstance(error, KeyError) else error
+    except Exception as error:  # as in `_adapted`
+        reason = (
+            f"no method is called {error}"
+            if isinstance(error, KeyError)
+            else " ".join(str(error).split())[:200]
+        )
         raise RunError(
             f"{path}/adapter_config.json cannot be read ({reason}): put back the one that PEFT saved"
         ) from None

@@ -155,7 +155,7 @@ def test_ag_news(agnews):
             "column with --text-columns"),
         (
             "text,label\na,1\nb,2,3\nc\n",
-            "row 2 and 1 other (rows are counted from 1, below any header) has 3 fields where the first line has 2; "
+            "row 2 (rows are counted from 1, below any header) has 3 fields where the first line has 2; "
             "quote fields that hold ',' or a line end, and close every quote",
         ),
         (
@@ -165,7 +165,7 @@ def test_ag_news(agnews):
         ),
         (
             'text,label\na,1\n"b,2\nc,3\n',
-            "row 2 (rows are counted from 1, below any header) has 1 fields where the first line has 2; quote fields "
+            "row 2 (rows are counted from 1, below any header) has 1 field where the first line has 2; quote fields "
             "that hold ',' or a line end, and close every quote",
         ),
         (
