@@ -37,7 +37,7 @@ def plan(model: str, n_labels: int, **fields: Any) -> Any:
         fields["rank"] = fields.pop("r")
     if unknown := [name for name in fields if name not in BudgetConfig.model_fields]:
         raise ConfigError(
-            f"plan has no field {', '.join(map(repr, unknown))}: it takes {', '.join(BudgetConfig.model_fields)}"
+            f"plan has no field {', '.join(map(repr, unknown))}: give only {', '.join(BudgetConfig.model_fields)}"
         )
     asked = load_recipe(**fields).budget
     fields = {name: getattr(asked, name) for name in fields}

@@ -202,7 +202,9 @@ class Targets:
         for index, row in enumerate(self.rows):
             for label in row:
                 if label not in place:
-                    raise DataError(f"y holds the label {label!r}, which no row of fit had")
+                    raise DataError(
+                        f"y holds the label {label!r}, which no row of fit had: leave these rows out, or fit on rows that have it"
+                    )
                 matrix[index, place[label]] = 1
         return matrix
 
@@ -214,7 +216,7 @@ def _checked_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     {'rank': 4}
     """
     if clashes := [f"{name!r} (use {_INSTEAD[name]})" for name in fields if name in _INSTEAD]:
-        raise ConfigError(f"fields may not hold {', '.join(clashes)}")
+        raise ConfigError(f"fields may not hold {', '.join(clashes)}: leave them out")
     return dict(fields)
 
 

@@ -91,7 +91,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RunError(f"{path} is missing: the run folder is not whole") from None
+        raise RunError(
+            f"{path} is missing: the run folder is not whole; copy it again, or train again"
+        ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise RunError(
             f"{path} cannot be read ({error}): put a whole copy of it back, or make the folder anew"
@@ -142,7 +144,8 @@ class RecordFolder:
         version = record.get("schema_version") if isinstance(record, dict) else None
         if not isinstance(version, int) or not isinstance(record.get("status"), str):
             raise RunError(
-                f"{self.record_json} has no schema_version or status: it is not a {self.KIND.split()[0]} of submillion"
+                f"{self.record_json} has no schema_version or status: it is not a {self.KIND.split()[0]} of submillion; name "
+                "another folder, or put the whole file back"
             )
         if version > SCHEMA_VERSION:
             raise RunError(

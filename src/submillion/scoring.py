@@ -192,7 +192,7 @@ def read_scores(path: Path) -> ScoredRows:
     try:
         table = parquet.read_table(path)
     except (OSError, pyarrow.ArrowInvalid) as error:
-        raise RunError(f"{path} cannot be read: {error}") from None
+        raise RunError(f"{path} cannot be read ({error}): put a whole copy of it back") from None
     matrix = {name: np.stack(table[name].to_numpy()) for name in ("logits", "embedding")}
     threshold = (table.schema.metadata or {}).get(_THRESHOLD)
     scores = Scores(matrix["logits"], matrix["embedding"])

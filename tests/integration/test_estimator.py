@@ -196,7 +196,7 @@ def test_errors_say_what_to_do(classifier):
 def test_fields_that_the_estimator_sets_itself(classifier, name, use):
     with pytest.raises(ConfigError) as caught:
         classifier.set_params(fields={name: 1}).fit(TEXTS, LABELS)
-    assert str(caught.value) == f"fields may not hold {name!r} (use {use})"
+    assert str(caught.value) == f"fields may not hold {name!r} (use {use}): leave them out"
 
 
 def test_random_state_as_scikit_learn_has_it(classifier):

@@ -273,8 +273,8 @@ def test_without_any_rows_an_adapter_alone_is_not_exported(runs, tmp_path, monke
     [
         ({"format": "merged", "int8": True}, "int8 is for the format onnx, not for 'merged'"),
         ({"format": "gguf"}, "format='gguf' is not one of peft, merged, onnx, openvino"),
-        ({"format": "peft", "changed_labels": 2.0}, "changed_labels=2 is not a share from 0 to 1"),
-        ({"format": "peft", "tolerance": float("nan")}, "tolerance=nan is not a number from 0 on"),
+        ({"format": "peft", "changed_labels": 2.0}, "changed_labels=2 must be a share from 0 to 1"),
+        ({"format": "peft", "tolerance": float("nan")}, "tolerance=nan must be a number of at least 0"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_read(tmp_path, options, message):

@@ -311,7 +311,9 @@ def test_run_with_a_damaged_adapter_is_refused(runs, tmp_path, capsys):
 
 def test_adapter_on_another_base_is_refused(runs, tiny_encoder):
     encoder = tiny_encoder("bert")
-    with pytest.raises(RunError, match=rf"does not fit the base '{encoder}': was it made on another one\?"):
+    with pytest.raises(
+        RunError, match=rf"does not fit the base '{encoder}': name the one it was made on by --encoder"
+    ):
         submillion.load(runs["roberta-full"] / "adapter", encoder=encoder)
 
 

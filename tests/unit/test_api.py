@@ -15,8 +15,8 @@ TAKES = ", ".join(BudgetConfig.model_fields)
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"learning_rate": 1.0}, f"plan has no field 'learning_rate': it takes {TAKES}"),
-        ({"seed": 1, "nothing": 2}, f"plan has no field 'seed', 'nothing': it takes {TAKES}"),
+        ({"learning_rate": 1.0}, f"plan has no field 'learning_rate': give only {TAKES}"),
+        ({"seed": 1, "nothing": 2}, f"plan has no field 'seed', 'nothing': give only {TAKES}"),
         (
             {"lora_alpha": math.inf},
             "arguments: [budget] lora_alpha=inf: input should be a finite number",

@@ -86,10 +86,12 @@ takes 36,864, so at least 630,532 is needed. Raise the budget, train less of the
     >>> solve_rank(1_000_000, [(8, 8)], head=0, method="ia3")
     Traceback (most recent call last):
     ...
-    submillion.errors.ConfigError: method='ia3' has no rank: its count is fixed by what it adapts
+    submillion.errors.ConfigError: method='ia3' has no rank: its count is fixed by what it adapts; leave the rank out
     """
     if not METHODS[method].has_rank:
-        raise ConfigError(f"method={method!r} has no rank: its count is fixed by what it adapts")
+        raise ConfigError(
+            f"method={method!r} has no rank: its count is fixed by what it adapts; leave the rank out"
+        )
     ranks = ranks_of(method, shapes)
     if not ranks:
         raise ConfigError(

@@ -108,7 +108,9 @@ def find_columns(
         label = find_label(columns, text_columns, label_column, labels, problems)
     texts = _find_pair(columns, text_columns, label or label_column, problems)
     if label is not None and label in texts:
-        problems.append(f"column {label!r} cannot be both text and label")
+        problems.append(
+            f"column {label!r} cannot be both text and label: name another by --text-columns or --label-column"
+        )
     if problems:
         raise DataError(f"{source}: {'; '.join(problems)}. Columns found: {_listed(columns)}.")
     return texts, label
@@ -126,7 +128,9 @@ def find_label(
         if label_column in columns:
             return label_column
         if labels == "required":
-            problems.append(f"there is no label column {label_column!r}")
+            problems.append(
+                f"there is no label column {label_column!r}: name one that is there by --label-column"
+            )
         return None
     found = [c for c in columns if _key(c) in LABEL_NAMES and c not in (text_columns or ())]
     if len(found) > 1:
@@ -146,7 +150,7 @@ def _find_pair(
     others = [column for column in columns if column != second]
     found = _find_texts(others, firsts or None, label, problems)
     if second not in columns:
-        problems.append(f"there is no text column {second!r}")
+        problems.append(f"there is no text column {second!r}: name one that is there by --text-pair-column")
     return PairColumns((*found, second))
 
 
@@ -159,7 +163,9 @@ def _find_texts(
         if not text_columns:
             raise ConfigError("text_columns=[] is empty: name at least one column, or leave it out")
         if missing := [c for c in text_columns if c not in columns]:
-            problems.append(f"there is no text column {_listed(missing)}")
+            problems.append(
+                f"there is no text column {_listed(missing)}: name one that is there by --text-columns"
+            )
         return tuple(text_columns)
     bodies = [c for c in columns if _key(c) in TEXT_NAMES and c != label]
     titles = [c for c in columns if _key(c) in TITLE_NAMES and c != label]
@@ -261,7 +267,7 @@ def clean_labels(
     if rows := bad["other"]:
         kind = type(cells[list(row_numbers).index(rows[0])]).__name__
         raise DataError(
-            f"{where} holds a {kind} in {rows_phrase(rows)} {_ROWS_FROM_ONE}; labels are strings or integers"
+            f"{where} holds a {kind} in {rows_phrase(rows)} {_ROWS_FROM_ONE}; labels must be strings or integers"
         )
     cleaned = [_label(cell, names if is_indexed else None, missing) for cell in cells]
     lacking = [r for r, label in zip(row_numbers, cleaned, strict=True) if label is None]

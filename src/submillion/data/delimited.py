@@ -142,7 +142,9 @@ def _first_records(path: Path, delimiter: str, has_quotes: bool, most: int = 6) 
         except csv.Error as error:
             # The csv module refuses a field of more than 128 KiB; in a row that is no error here.
             if not records:
-                raise DataError(f"{path}: the first line cannot be split into columns: {error}") from None
+                raise DataError(
+                    f"{path}: the first line cannot be split into columns ({error}): shorten it, and close every quote"
+                ) from None
             records.append(["a row"])
     return records
 
@@ -264,7 +266,7 @@ def _explained(path: Path, delimiter: str, form: _Form, message: str) -> str:
             f"{path}: one row takes more than {_BLOCK_BYTES >> 20} MiB; a quote that is never closed makes such "
             "rows. Close every quote, or shorten the text"
         )
-    return f"{path}: cannot be parsed: {' '.join(message.split())}"
+    return f"{path}: cannot be parsed ({' '.join(message.split())}): write it again as CSV, or as JSON Lines"
 
 
 def undecodable(path: Path) -> str:

@@ -138,8 +138,8 @@ class SeveralLabels:
         numbers = [_bit(item) for item in items]
         if None in numbers or len(numbers) != n_places:
             raise DataError(
-                f"{where} holds {_short(list(items))} in {rows_phrase([number])} (rows are counted from 1): {n_places} "
-                "values of 0 or 1 are needed, one a label"
+                f"{where} holds {_short(list(items))} in {rows_phrase([number])} (rows are counted from 1): "
+                f"give {n_places} values of 0 or 1, one a label"
             )
         return [place for place, is_set in enumerate(numbers) if is_set]
 

@@ -361,5 +361,7 @@ def _open_file(path: Path, labels: LabelNeed) -> Opened:
             table, names = read_pickled_dataset(path)
             return open_table(table, str(path), names)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror or error}): check its name and who may read it"
+        ) from None
     raise DataError(f"{path}: files ending in {suffix!r} are not read; give one ending in {_SUFFIXES}")

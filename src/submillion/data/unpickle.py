@@ -65,7 +65,9 @@ def read_pickled_dataset(path: str | Path) -> tuple[Any, dict[str, tuple[str, ..
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror or error}): copy it again. {_INSTEAD}"
+        ) from None
     machine = PickleMachine(content)
     failure = root = None
     try:

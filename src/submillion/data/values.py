@@ -80,7 +80,7 @@ def _open_mapping(source: Mapping[Any, Any]) -> Opened:
 
 def _open_list(source: Sequence[Any], labels: LabelNeed) -> Opened:
     if not source:
-        raise DataError("list: it holds no rows")
+        raise DataError("list: it holds no rows: give at least one")
     if all(isinstance(item, str) or is_missing(item) for item in source):
         if labels == "required":
             raise DataError("list: it holds texts alone, and labels are needed; give (text, label) pairs")

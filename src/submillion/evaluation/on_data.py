@@ -304,7 +304,8 @@ class _Other:
         self.labels = _encoded(self.rows, self.record)
         if self.labels.ndim != several:
             raise ConfigError(
-                f"{run} gives one label a row where the other run gives several, or the other way round"
+                f"{run} gives one label a row where the other run gives several, or the other way round: "
+                "compare runs of one kind"
             )
         if self.rows.row_numbers != rows.row_numbers:
             raise DataError(f"{rows.source}: {run} reads other rows of it: name --text-columns")

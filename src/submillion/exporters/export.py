@@ -116,9 +116,9 @@ def _check_asked(format: str, int8: bool, tolerance: float | None, changed_label
             f"int8 is for the format {' and '.join(WITH_INT8)}, not for {format!r}: leave it out"
         )
     if tolerance is not None and not tolerance >= 0:
-        raise ConfigError(f"tolerance={tolerance:g} is not a number from 0 on")
+        raise ConfigError(f"tolerance={tolerance:g} must be a number of at least 0")
     if changed_labels is not None and not 0 <= changed_labels <= 1:
-        raise ConfigError(f"changed_labels={changed_labels:g} is not a share from 0 to 1")
+        raise ConfigError(f"changed_labels={changed_labels:g} must be a share from 0 to 1")
     if missing := [name for name in REQUIRED[format] if find_spec(name) is None]:
         raise ConfigError(f"format={format!r} needs {', '.join(missing)}: pip install 'submillion[export]'")
 

@@ -153,7 +153,7 @@ def passed(source: Source, lines: Lines, folder: Path, rows: GateRows, bounds: B
         exported = np.asarray(space["logits_of"](rows.texts))
     if exported.shape != logits.shape or not np.isfinite(exported).all():
         raise RunError(
-            f"the {lines.format} export gives no logits of shape {logits.shape}: nothing was written"
+            f"the {lines.format} export gives no logits of shape {logits.shape}: nothing was written; choose another format"
         )
     figures = compare(logits, exported, rows, source.temperature, bounds)
     if figures.largest_difference > bounds.tolerance or figures.changed_labels > bounds.allowed_changes(

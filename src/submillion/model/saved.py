@@ -26,7 +26,7 @@ from submillion.run import read_json, settle, write_json
 from submillion.shapes import AdapterNames, check_shape
 from submillion.speedups import SPEEDUPS
 
-WEIGHTS = "adapter_model.safetensors"
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 HEAD = "head.safetensors"
 NAMES = "submillion.json"
 
@@ -331,7 +331,10 @@ def _check_random_layers(base: Any, path: Path, source: str, has_head: bool) -> 
 def _adapted(base: Any, path: Path, source: str) -> Any:
     """Lay a saved adapter over its base, refusing a damaged one and one of another base."""
     try:
+        _check_sizes(path)
         return PeftModel.from_pretrained(base, str(path), is_trainable=False)
+    except RunError:
+        raise
     except SafetensorError as error:
         raise RunError(
             f"{path / WEIGHTS} cannot be read ({error}): copy the adapter's folder again, whole"
@@ -339,8 +342,26 @@ def _adapted(base: Any, path: Path, source: str) -> Any:
     except Exception as error:  # a config that lies raises whatever its method's class makes of it
         reason = " ".join(str(error).split())[:200]
         raise RunError(
-            f"{path} does not fit the base {source!r}: was it made on another one? ({reason})"
+            f"{path} does not fit the base {source!r}: name the one it was made on by --encoder ({reason})"
         ) from None
+
+
+def _check_sizes(path: Path) -> None:
+    """Refuse a config that claims a rank beyond any size in its weights, for it is built before they are read."""
+    config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+    claims = {
+        name: config.get(name)
+        for name in ("r", "init_r", "num_virtual_tokens", "oft_block_size", "boft_block_size")
+    }
+    pattern = config.get("rank_pattern")
+    claims |= pattern if isinstance(pattern, dict) else {}
+    with safe_open(path / WEIGHTS, "pt") as tensors:
+        largest = max(size for key in tensors.keys() for size in (0, *tensors.get_slice(key).get_shape()))  # noqa: SIM118
+    for name, size in claims.items():
+        if isinstance(size, int) and size > largest:
+            raise RunError(
+                f"{path / CONFIG} says {name}={size}, and no tensor of its {WEIGHTS} is that large: put back the one that PEFT saved"
+            )
 
 
 def _resolved_base(path: Path, base: str) -> str:
@@ -356,8 +377,10 @@ def _resolved_base(path: Path, base: str) -> str:
 
 def _adapter_config(path: Path) -> Any:
     """Read the adapter's config, refusing what is no adapter of a classifier."""
-    if not (path / "adapter_config.json").is_file():
-        raise RunError(f"{path} is neither a run folder (run.json) nor a PEFT adapter (adapter_config.json)")
+    if not (path / CONFIG).is_file():
+        raise RunError(
+            f"{path} is neither a run folder (run.json) nor a PEFT adapter (adapter_config.json): name a folder that is one"
+        )
     if not (path / WEIGHTS).is_file():
         pickled = (path / "adapter_model.bin").is_file()
         raise RunError(
@@ -377,7 +400,7 @@ def _adapter_config(path: Path) -> Any:
             else " ".join(str(error).split())[:200]
         )
         raise RunError(
-            f"{path}/adapter_config.json cannot be read ({reason}): put back the one that PEFT saved"
+            f"{path / CONFIG} cannot be read ({reason}): put back the one that PEFT saved"
         ) from None
 
 
@@ -394,6 +417,6 @@ def _count_labels(path: Path, has_head: bool) -> int:
         if key.endswith(endings) and not is_of_adapter(key):
             return int(shape[0])
     raise RunError(
-        f"{file} holds no head: it is no adapter of a classifier, or its head was not saved "
-        "(task_type SEQ_CLS or modules_to_save saves it)"
+        f"{file} holds no head: it is no adapter of a classifier, or its head was not saved; train it again with "
+        "task_type SEQ_CLS or modules_to_save, which save it"
     )

@@ -107,7 +107,7 @@ def check_multi_label(recipe: Recipe, is_multi_label: bool, has_unlabelled: bool
     if not is_multi_label:
         if training.metric_for_best_model == "micro_f1":
             raise ConfigError(
-                "metric_for_best_model=micro_f1 is for several labels a row; of one label a row it is accuracy"
+                "metric_for_best_model=micro_f1 is for several labels a row; where a row has one, give accuracy"
             )
         return
     asked = {

@@ -179,7 +179,7 @@ def _with_pseudo_labels(prepared: Prepared, folder: RunFolder) -> Labelled:
         hashes, labels = table["text_sha256"].to_pylist(), table["label"].to_numpy()
         rows = np.array([place[text_hash] for text_hash in hashes], dtype=np.int64)
     except (OSError, pyarrow.ArrowInvalid, KeyError) as error:
-        raise RunError(f"{path} cannot be used: {error}") from None
+        raise RunError(f"{path} cannot be used ({error}): remove it, and go on by --resume") from None
     seen = [*prepared.splits.train.hashes, *hashes]
     write_json(folder.train_hashes, [text_hash[:HASH_LETTERS] for text_hash in seen])
     input_ids = joined(prepared.tokens["train"].input_ids, prepared.tokens["unlabelled"].input_ids.take(rows))

@@ -120,7 +120,9 @@ def check_output(folder: RunFolder, resume: bool) -> dict[str, Any] | None:
     if record["status"] == "finished":
         if not record["recipe"]["training"]["keep_checkpoints"]:
             folder.remove_checkpoints()  # a kill may have come before it
-        raise RunError(f"{folder.path} is finished: there is nothing to resume")
+        raise RunError(
+            f"{folder.path} is finished: there is nothing to resume; leave --resume out and choose another --output to train again"
+        )
     return record
 
 

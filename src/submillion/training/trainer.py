@@ -309,11 +309,13 @@ def read_trained(model: Classifier, path: Path) -> None:
     try:
         tensors = load_file(path)
     except (OSError, ValueError, RuntimeError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from None
+        raise RunError(f"{path} cannot be read ({error}): train again with another --output") from None
     wanted = {name: value for name, value in model.named_parameters() if value.requires_grad}
     if set(tensors) != set(wanted):
         differing = sorted(set(tensors) ^ set(wanted))
-        raise RunError(f"{path} holds other parameters than the plan trains: {', '.join(differing[:5])}")
+        raise RunError(
+            f"{path} holds other parameters than the plan trains ({', '.join(differing[:5])}): train again with another --output"
+        )
     for name, value in wanted.items():
         value.copy_(tensors[name])
 

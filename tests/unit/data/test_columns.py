@@ -53,7 +53,8 @@ def test_never_returns_no_label_and_does_not_ask_for_one():
         ),
         (
             ["text", "label"], {"text": ["txt"], "label": "lab"},
-            "f.csv: there is no label column 'lab'; there is no text column 'txt'. Columns found: 'text', 'label'.",
+            "f.csv: there is no label column 'lab': name one that is there by --label-column; there is no text column 'txt': name one "
+            "that is there by --text-columns. Columns found: 'text', 'label'.",
         ),
         (
             ["text", "text", "label"], {"text": ["text"]},
@@ -62,7 +63,7 @@ def test_never_returns_no_label_and_does_not_ask_for_one():
         ),
         (
             ["text", "label"], {"text": ["label"], "label": "label"},
-            "f.csv: column 'label' cannot be both text and label. Columns found: 'text', 'label'.",
+            "f.csv: column 'label' cannot be both text and label: name another by --text-columns or --label-column. Columns found: 'text', 'label'.",
         ),
     ],
 )  # fmt: skip

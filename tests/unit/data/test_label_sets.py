@@ -46,7 +46,7 @@ def test_strings_with_a_separator_and_columns_of_0_and_1(tmp_path):
     rows = read_rows(str(path), label_column=found(str(path), label_columns=columns), text_columns=["text"])
     assert (rows.labels, rows.label_names) == (WANTED, columns)
     path.write_text("text,a,b\nx,1,2\n")
-    with pytest.raises(DataError, match=r"holds \['1', '2'\] in row 1 .*: 2 values of 0 or 1 are needed"):
+    with pytest.raises(DataError, match=r"holds \['1', '2'\] in row 1 .*: give 2 values of 0 or 1"):
         read(str(path), label_columns=columns)
     with pytest.raises(DataError, match="there is no label column 'c'"):
         read(str(path), label_columns=("a", "c"))

@@ -50,7 +50,7 @@ def test_nulls_in_a_frame():
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ([], "list: it holds no rows"),
+        ([], "list: it holds no rows: give at least one"),
         (["a", "b"], "list: it holds texts alone, and labels are needed; give (text, label) pairs"),
         ([("a", "x"), ("b",)], "list: row 2 is tuple ('b',); give (text, label) pairs, or texts alone"),
         ([("a", "x"), "b"], "list: row 2 is str 'b'; give (text, label) pairs, or texts alone"),
