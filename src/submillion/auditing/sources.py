@@ -12,6 +12,7 @@ import numpy as np
 from submillion.data import RawRows, encode_labels, read_rows
 from submillion.data.opened import plural
 from submillion.data.pairs import check_pairs, hold_pairs
+from submillion.data.standard_input import STANDARD_INPUT
 from submillion.errors import ConfigError
 
 UNREAD = -1
@@ -84,8 +85,13 @@ def read_splits(
         label_column: As in `read_rows`.
 
     Raises:
+        ConfigError: If two sources are standard input.
         DataError: If a source cannot be read, or some of its rows have a label and some none.
     """
+    if sum(isinstance(source, str) and source == STANDARD_INPUT for _, source in sources) > 1:
+        raise ConfigError(
+            f"{STANDARD_INPUT!r} is named more than once: standard input holds one set of rows; name files for the others"
+        )
     read, splits, notes = list[RawRows](), list[Split](), list[str]()
     for name, source in sources:
         is_locked = is_test(name)
