@@ -216,21 +216,24 @@ def evaluate(
     """
     from submillion.data.pairs import text_columns_of
     from submillion.evaluation.on_data import evaluate_run
+    from submillion.evaluation.options import Options
 
     return evaluate_run(
         run,
         data,
-        against=against,
-        output=output,
-        text_columns=text_columns_of(text_columns, text_pair_column),
-        label_column=label_column,
-        encoder=encoder,
-        unlabelled=unlabelled,
-        slices=slices,
-        wanted_accuracy=wanted_accuracy,
-        has_texts=has_texts,
-        corrupt=corrupt,
-        say=Console(stderr=True, quiet=quiet, highlight=False, markup=False).print,
+        Options(
+            against=against,
+            output=output,
+            text_columns=text_columns_of(text_columns, text_pair_column),
+            label_column=label_column,
+            encoder=encoder,
+            unlabelled=unlabelled,
+            slices=slices,
+            wanted_accuracy=wanted_accuracy,
+            has_texts=has_texts,
+            corrupt=corrupt,
+            say=Console(stderr=True, quiet=quiet, highlight=False, markup=False).print,
+        ),
     )
 
 

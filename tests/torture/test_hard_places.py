@@ -18,7 +18,7 @@ from verbs import Ground, left_over
 import submillion
 from conftest import sha256s
 from submillion.cli.main import main
-from submillion.evaluation import on_data
+from submillion.evaluation import label_reads
 from submillion.run import RunFolder
 
 NO_ROOM = (
@@ -242,7 +242,7 @@ def test_evaluations_of_one_run_note_their_reads_one_after_the_other(
     main(evaluate(ground, run, "test.csv"))
     assert len(RunFolder(run).read()["test_reads"]) == n_reads + 1
     holder(run, 600)
-    monkeypatch.setattr(on_data, "NOTE_WAIT_S", 0.1)
+    monkeypatch.setattr(label_reads, "NOTE_WAIT_S", 0.1)
     assert "is being worked on by another process" in refused(evaluate(ground, run, "test.csv"))
     assert len(RunFolder(run).read()["test_reads"]) == n_reads + 1
     main(evaluate(ground, run, "other.csv"))  # notes nothing, and waits for nobody
@@ -261,7 +261,7 @@ def test_a_clock_that_jumps_changes_nothing(ground, tmp_path, monkeypatch):
         def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
             return datetime.fromtimestamp(plain(), tz or UTC) + timedelta(seconds=draw.uniform(-1e7, 1e7))
 
-    for module in ("training.train", "evaluation.on_data", "study.search"):
+    for module in ("training.train", "evaluation.label_reads", "study.search"):
         monkeypatch.setattr(f"submillion.{module}.datetime", Jumping)
     monkeypatch.setattr(time, "time", jumping)
     started = time.monotonic()

@@ -66,20 +66,23 @@ def command(
     from submillion.cli import show
     from submillion.data.pairs import text_columns_of
     from submillion.evaluation.on_data import evaluate_run
+    from submillion.evaluation.options import Options
 
     report = evaluate_run(
         run,
         data,
-        against=against,
-        output=output,
-        text_columns=text_columns_of(text_columns, text_pair_column),
-        label_column=label_column,
-        encoder=encoder,
-        unlabelled=unlabelled,
-        slices=slices or (),
-        wanted_accuracy=wanted_accuracy,
-        has_texts=not no_texts,
-        corrupt=corrupt,
-        say=partial(click.echo, err=True),
+        Options(
+            against=against,
+            output=output,
+            text_columns=text_columns_of(text_columns, text_pair_column),
+            label_column=label_column,
+            encoder=encoder,
+            unlabelled=unlabelled,
+            slices=slices or (),
+            wanted_accuracy=wanted_accuracy,
+            has_texts=not no_texts,
+            corrupt=corrupt,
+            say=partial(click.echo, err=True),
+        ),
     )
     show.result(report, as_json, show.report)

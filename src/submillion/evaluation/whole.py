@@ -5,6 +5,7 @@ from typing import Any
 from rich.console import Console
 
 from submillion.evaluation.on_data import evaluate_run
+from submillion.evaluation.options import Options
 from submillion.evaluation.validation import report_validation
 from submillion.recipe import Recipe
 from submillion.run import RunFolder, read_json
@@ -49,7 +50,7 @@ def read_test_once(folder: RunFolder, test: Any) -> dict[str, Any]:
     """
     report_json = folder.evaluation / "test" / "report.json"
     if not report_json.is_file():
-        evaluate_run(folder.path, test, output=report_json.parent)
+        evaluate_run(folder.path, test, Options(output=report_json.parent))
     report = read_json(report_json)
     return {name: report[name] for name in ("n", "accuracy", "macro_f1", "baselines")} | {
         "reads": folder.read()["test_reads"],
