@@ -13,7 +13,7 @@ PARTS = ("BrokenTable", "PickleRefused")
 LISTS = ("problems", "wrong", "reasons")
 """Lists of problems, which one message holds together."""
 
-VALIDATORS = ("recipe", "study/recipe", "shapes")
+VALIDATORS = ("recipe/sections", "study/recipe", "shapes")
 """Modules in which a ValueError is the reason that pydantic hands on."""
 
 

@@ -1,25 +1,22 @@
-"""Recipes: all that a training is asked to do, one frozen model a stage, read from YAML.
+"""The sections of a recipe, one frozen model a stage; the command's flags and the docs are made from their fields."""
 
-The command's flags are made from these fields, so that help text is written once. Precedence: default <
-recipe < flag. A recipe may extend another (`extends: NAME`); names without a path are looked up among the
-recipes that come with the package (`submillion/recipes/*.yaml`).
-"""
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
-import difflib
-import os
-import typing
-from collections.abc import Mapping, Sequence
-from importlib.resources import files
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-
-from submillion.errors import ConfigError
-from submillion.plain_yaml import read_yaml
 from submillion.speedups import SPEEDUPS
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+
+SOURCE_FIELDS = ("train", "validation", "test", "unlabelled")
+"""The fields of `data` that say where rows lie; what the rows are is told by their sha256."""
+
+CHOOSE = "choose"
+"""An `adapter_scale`: validation chooses it."""
+
+BALANCED = "balanced"
+"""`class_weights` under which every label counts alike."""
 
 
 def default_epochs(n_rows: int) -> float:
@@ -29,17 +26,6 @@ def default_epochs(n_rows: int) -> float:
     [12.0, 6.0, 3.0]
     """
     return 12.0 if n_rows < 500 else 6.0 if n_rows < 5000 else 3.0
-
-
-SOURCE_FIELDS = ("train", "validation", "test", "unlabelled")
-"""The fields of `data` that say where rows lie; what the rows are is told by their sha256."""
-
-CHOOSE = "choose"
-"""An `adapter_scale`: validation chooses it."""
-
-
-BALANCED = "balanced"
-"""`class_weights` under which every label counts alike."""
 
 
 class Section(BaseModel):
@@ -328,130 +314,6 @@ class Recipe(Section):
     SECTIONS: ClassVar[tuple[str, ...]] = ("data", "budget", "model", "training", "evaluation")
 
 
-SEARCH_SECTIONS = ("space", "search", "stages", "final", "table")
-"""The sections that a search's recipe has besides; see `submillion.study.recipe`."""
-
-Kind = TypeVar("Kind", bound=Recipe)
-
-
-def recipe_names() -> list[str]:
-    """Return the names of the recipes that come with the package, sorted."""
-    return sorted(
-        entry.name.removesuffix(".yaml")
-        for entry in (files("submillion") / "recipes").iterdir()
-        if entry.name.endswith(".yaml")
-    )
-
-
-def load_recipe(source: str | Path | Recipe | None = None, **overrides: Any) -> Recipe:
-    """Return the recipe that ``source`` names, with ``overrides`` laid over it.
-
-    Args:
-        source: A YAML file, the name of a recipe that comes with the package, a `Recipe`, or None: the
-            the defaults.
-        overrides: Field names of any section, or ``seed``; ``r`` is accepted for ``rank``.
-
-    Raises:
-        ConfigError: If a key is unknown or a value is not allowed; every problem in one message.
-
-    >>> load_recipe(learning_rate=2e-4).training.learning_rate
-    0.0002
-    """
-    where = str(source) if isinstance(source, str | Path) else "arguments"
-    tree = source.model_dump() if isinstance(source, Recipe) else {} if source is None else read_tree(source)
-    lay_over(tree, overrides)
-    return checked_recipe(tree, where, Recipe)
-
-
-def lay_over(tree: dict[str, Any], overrides: Mapping[str, Any]) -> None:
-    """Lay fields of any section, or ``seed``, over a recipe's nested mappings, in place.
-
-    Raises:
-        ConfigError: If there is no such field.
-    """
-    for name, value in overrides.items():
-        section = _section_of("rank" if name == "r" else name)
-        if section is None:
-            tree["seed"] = value
-        else:
-            held = tree.setdefault(section, {})
-            if isinstance(held, dict):  # anything else is left for the check to name
-                held["rank" if name == "r" else name] = value
-
-
-def read_tree(source: str | Path, seen: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Read one YAML recipe and those it extends, as nested mappings, unchecked.
-
-    Args:
-        source: A file, or the name of a recipe that comes with the package.
-        seen: The recipes that extend this one.
-
-    Raises:
-        ConfigError: If there is no such recipe, it is not YAML, or recipes extend each other in a circle.
-    """
-    path = _locate(source, seen)
-    if str(path) in seen:
-        raise ConfigError(
-            f"{source}: recipes extend each other in a circle ({' -> '.join(seen)}): leave one extends out"
-        )
-    try:
-        tree = read_yaml(path)
-    except ValueError as error:
-        raise ConfigError(f"{source}: not readable as YAML of sections and keys: {error}") from None
-    except OSError as error:
-        raise ConfigError(
-            f"{source}: cannot be read ({error.strerror}): check its name and who may read it"
-        ) from None
-    tree = {} if tree is None else tree
-    if not isinstance(tree, dict):
-        raise ConfigError(
-            f"{source}: a recipe is a mapping of sections, not a {type(tree).__name__}: write sections such as `training:`, keys below them"
-        )
-    # A section with nothing under it, such as one whose keys are all commented out, is None in YAML.
-    tree = {key: {} if value is None and key in Recipe.SECTIONS else value for key, value in tree.items()}
-    parent = tree.pop("extends", None)
-    if parent is None:
-        return tree
-    if not isinstance(parent, str):
-        raise ConfigError(f"{source}: extends={parent!r} must be one recipe: a name or a file")
-    # os.path, for a name that is too long is no file to it, and an error to pathlib.
-    beside = [at for name in (parent, f"{parent}.yaml") if os.path.isfile(at := path.parent / name)]
-    return _laid_over(read_tree(beside[0] if beside else parent, (*seen, str(path))), tree)
-
-
-def _locate(source: str | Path, seen: tuple[str, ...]) -> Path:
-    """Return the file of a recipe given by path or by name, perhaps as what another one extends."""
-    path = Path(source)
-    if os.path.isfile(path):
-        return path
-    shipped = Path(str(files("submillion") / "recipes" / f"{source}.yaml"))
-    if path.name == str(source) and os.path.isfile(shipped):
-        return shipped
-    place = f"{seen[-1]}: extends" if seen else "recipe"
-    raise ConfigError(
-        f"{place}={str(source)[:200]!r} is neither a file nor one of the recipes that come with the package: "
-        f"{', '.join(recipe_names())}"
-    )
-
-
-def _laid_over(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in top.items():
-        old = merged.get(key)
-        merged[key] = _laid_over(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
-
-
-def _section_of(name: str) -> str | None:
-    """Return the section that holds a field, None for the seed."""
-    if name == "seed":
-        return None
-    for section in Recipe.SECTIONS:
-        if name in Recipe.model_fields[section].default.__class__.model_fields:
-            return section
-    raise ConfigError(f"there is no recipe field {name!r}{_nearest(name, field_sections())}")
-
-
 def field_sections() -> dict[str, str]:
     """Return every recipe field but the seed, with the section that holds it."""
     return {
@@ -459,95 +321,3 @@ def field_sections() -> dict[str, str]:
         for section in Recipe.SECTIONS
         for name in Recipe.model_fields[section].default.__class__.model_fields
     }
-
-
-_MEANT = dict.fromkeys(("epoch", "epochs", "n_epochs", "num_epochs"), "num_train_epochs")
-"""Names that other tools have for a key, where letters alone would find another one nearer."""
-
-
-def _nearest(name: str, known: Any) -> str:
-    meant = _MEANT.get(name, "")
-    near = [meant] if meant in known else difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    if not near and (holding := [k for k in known if name and name in k]):
-        near = holding[:1]
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
-
-
-def checked_recipe(tree: Mapping[str, Any], where: str, kind: type[Kind]) -> Kind:
-    """Return nested mappings as a recipe.
-
-    Args:
-        tree: Section -> key -> value.
-        where: What messages call the source.
-        kind: The model: `Recipe`, or one with more sections.
-
-    Raises:
-        ConfigError: If a key is unknown or a value not allowed; every problem in one message.
-    """
-    if not isinstance(tree, Mapping):
-        raise ConfigError(
-            f"{where}: a recipe is a mapping of sections, not a {type(tree).__name__}: write sections such as `training:`, keys below them"
-        )
-    try:
-        return kind.model_validate(_lists_to_tuples(tree))
-    except ValidationError as error:
-        problems = [_sentence(problem, tree, where, kind) for problem in error.errors()]
-        raise ConfigError("\n".join(dict.fromkeys(problems))) from None
-
-
-def _lists_to_tuples(tree: Any) -> Any:
-    if isinstance(tree, Mapping):
-        return {key: _lists_to_tuples(value) for key, value in tree.items()}
-    return tuple(tree) if isinstance(tree, list) else tree
-
-
-_SHOULD_BE = {
-    "tuple_type": "a list",
-    "string_type": "text",
-    "model_type": "a mapping of keys",
-    "layers": "all, last:K or a list of block numbers",
-    "target_modules": "text or a list of texts",
-    "rank": "a whole number of at least 1, or allocate",
-    "max_rank": "a whole number of at least 1, or usual",
-    "adapter_scale": "choose, or a number above 0 and at most 1",
-    "class_weights": "balanced, or a mapping of labels to weights above 0",
-    "candidates": "grid, or a whole number of at least 1",
-}
-"""What is allowed, in the words of YAML; of a field that may be one of several kinds, by its name."""
-
-
-def _sentence(problem: Any, tree: Mapping[str, Any], where: str, kind: type[Recipe]) -> str:
-    """Turn one of pydantic's problems with ``tree`` into the house's form of error."""
-    holder, section, key = _place(kind, problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        if section:
-            return f"{where}: {section}has no key {key!r}{_nearest(key, list(holder.model_fields))}"
-        held = field_sections().get(key)
-        hint = (
-            f"; it belongs in [{held}]"
-            if held
-            else "; it belongs to a search: submillion search --recipe"
-            if key in SEARCH_SECTIONS
-            else _nearest(key, list(kind.model_fields))
-        )
-        return f"{where}: a recipe has no section {key!r}{hint}"
-    message = problem["msg"].removeprefix("Value error, ")
-    message = message[0].lower() + message[1:]
-    value = problem["input"]
-    if section and key in _SHOULD_BE:  # one line, where pydantic has one for each kind
-        value, message = tree[str(problem["loc"][0])][key], f"input should be {_SHOULD_BE[key]}"
-    elif problem["type"] in _SHOULD_BE:
-        message = f"input should be {_SHOULD_BE[problem['type']]}"
-    shown = repr(list(value) if isinstance(value, tuple) else value)
-    return f"{where}: {section}{key}={shown if len(shown) <= 200 else shown[:197] + '...'}: {message}"
-
-
-def _place(kind: type[BaseModel], location: Sequence[int | str]) -> tuple[type[BaseModel], str, str]:
-    """Return the model that holds a problem's key, what messages call that section, and the key."""
-    annotation = kind.model_fields[str(location[0])].annotation if location[0] in kind.model_fields else None
-    parts = [str(part) for part in location[1:] if not isinstance(part, int)]
-    if parts and typing.get_origin(annotation) is tuple:
-        annotation = typing.get_args(annotation)[0]
-    if parts and isinstance(annotation, type) and issubclass(annotation, Section):
-        return annotation, f"[{location[0]}] ", parts[0]
-    return kind, "", str(location[0])
