@@ -69,13 +69,17 @@ def read_tree(source: str | Path, seen: tuple[str, ...] = ()) -> dict[str, Any]:
     """
     path = _locate(source, seen)
     if str(path) in seen:
-        raise ConfigError(f"{source}: recipes extend each other in a circle ({' -> '.join(seen)}): leave one extends out")
+        raise ConfigError(
+            f"{source}: recipes extend each other in a circle ({' -> '.join(seen)}): leave one extends out"
+        )
     try:
         tree = read_yaml(path)
     except ValueError as error:
         raise ConfigError(f"{source}: not readable as YAML of sections and keys: {error}") from None
     except OSError as error:
-        raise ConfigError(f"{source}: cannot be read ({error.strerror}): check its name and who may read it") from None
+        raise ConfigError(
+            f"{source}: cannot be read ({error.strerror}): check its name and who may read it"
+        ) from None
     tree = {} if tree is None else tree
     if not isinstance(tree, dict):
         raise ConfigError(
