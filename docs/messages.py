@@ -35,9 +35,11 @@ class Message:
 def messages() -> list[Message]:
     """Return all messages, by module and in the order of the source, each once."""
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(SOURCE.rglob("*.py"))}
+    nodes = [node for tree in trees.values() for node in ast.walk(tree)]
+    explainers, constants = _explainers(nodes), _constants(nodes)
     found: dict[Message, None] = {}
     for path, tree in trees.items():
-        words = _Words(list(trees.values()), tree)
+        words = _Words(tree, explainers, constants)
         module = path.relative_to(SOURCE).with_suffix("").as_posix().removesuffix("/__init__")
         for kind, argument in _raised(tree, module):
             for text in words.of(argument):
@@ -64,17 +66,12 @@ def _raised(tree: ast.Module, module: str) -> Iterator[tuple[str, ast.expr]]:
 class _Words:
     """A module's expressions turned into words, with the constants that it has or imports and with the answers of functions that explain."""
 
-    def __init__(self, trees: list[ast.Module], own: ast.Module):
-        nodes = [node for tree in trees for node in ast.walk(tree)]
-        self._explainers = {
-            node.name: [part.value for part in ast.walk(node) if isinstance(part, ast.Return) and part.value]
-            for node in nodes
-            if isinstance(node, ast.FunctionDef)
-            and isinstance(node.returns, ast.Name)
-            and node.returns.id == "str"
-        }
+    def __init__(
+        self, own: ast.Module, explainers: dict[str, list[ast.expr]], constants: dict[str, ast.expr]
+    ):
         imported = {node.name for node in ast.walk(own) if isinstance(node, ast.alias)}
-        of_others = {name: words for name, words in _constants(nodes).items() if name in imported}
+        of_others = {name: words for name, words in constants.items() if name in imported}
+        self._explainers = explainers
         self._constants = of_others | _constants(ast.walk(own))
 
     def of(self, argument: ast.expr) -> list[str]:
@@ -105,6 +102,17 @@ class _Words:
         ):
             return answers[0] if len(answers) == 1 else f"[{' | '.join(answers)}]"
         return f"<{_name(node)}>"
+
+
+def _explainers(nodes: Iterable[ast.AST]) -> dict[str, list[ast.expr]]:
+    """Return what each function that answers with words may return."""
+    return {
+        node.name: [part.value for part in ast.walk(node) if isinstance(part, ast.Return) and part.value]
+        for node in nodes
+        if isinstance(node, ast.FunctionDef)
+        and isinstance(node.returns, ast.Name)
+        and node.returns.id == "str"
+    }
 
 
 def _constants(nodes: Iterable[ast.AST]) -> dict[str, ast.expr]:
