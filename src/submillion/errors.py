@@ -23,3 +23,16 @@ class BudgetError(SubmillionError, ValueError):
 
 class RunError(SubmillionError, OSError):
     """A run folder is missing, incomplete, in use, or not what the command needs."""
+
+
+def one_line(said: object, most: int | None = None) -> str:
+    r"""Return another library's words as one line, for a message of ours to quote.
+
+    Args:
+        said: An error, or its words.
+        most: Characters that are kept; None: all.
+
+    >>> one_line(ValueError("no such\n    column"))
+    'no such column'
+    """
+    return " ".join(str(said).split())[:most]

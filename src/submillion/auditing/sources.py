@@ -12,7 +12,7 @@ import numpy as np
 from submillion.data import RawRows, encode_labels, read_rows
 from submillion.data.opened import plural
 from submillion.data.pairs import check_pairs, hold_pairs
-from submillion.data.standard_input import STANDARD_INPUT
+from submillion.data.standard_input import ONE_SET, STANDARD_INPUT, is_standard_input
 from submillion.errors import ConfigError
 
 UNREAD = -1
@@ -88,10 +88,8 @@ def read_splits(
         ConfigError: If two sources are standard input.
         DataError: If a source cannot be read, or some of its rows have a label and some none.
     """
-    if sum(isinstance(source, str) and source == STANDARD_INPUT for _, source in sources) > 1:
-        raise ConfigError(
-            f"{STANDARD_INPUT!r} is named more than once: standard input holds one set of rows; name files for the others"
-        )
+    if sum(is_standard_input(source) for _, source in sources) > 1:
+        raise ConfigError(f"{STANDARD_INPUT!r} is named more than once: {ONE_SET}")
     read, splits, notes = list[RawRows](), list[Split](), list[str]()
     for name, source in sources:
         is_locked = is_test(name)

@@ -10,7 +10,7 @@ from submillion.budget.checkpoint import random_layers
 from submillion.budget.families import Family, family_of
 from submillion.budget.methods import Shape
 from submillion.encoders import load_config
-from submillion.errors import ConfigError
+from submillion.errors import ConfigError, one_line
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _skeleton(auto_class: Any, config: Any) -> Skeleton:
             model = auto_class.from_config(config)
     except (ValueError, TypeError, RuntimeError, ArithmeticError, LookupError, AttributeError) as error:
         raise ConfigError(
-            f"model={config.name_or_path!r}: no encoder can be built from its config.json ({' '.join(str(error).split())[:200]}): "
+            f"model={config.name_or_path!r}: no encoder can be built from its config.json ({one_line(error, 200)}): "
             "put back the one that its weights came with"
         ) from None
     return Skeleton(

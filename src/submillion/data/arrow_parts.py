@@ -3,6 +3,7 @@
 from typing import Any
 
 from submillion.data.pickle_machine import Call, Global
+from submillion.errors import one_line
 
 _DEEPEST = 16
 
@@ -27,7 +28,7 @@ def rebuild_table(described: Any, n_bytes: int) -> Any:
     try:
         return _any_table(described, n_bytes)
     except (pa.ArrowException, TypeError, ValueError, KeyError, IndexError, OverflowError) as error:
-        raise BrokenTable(" ".join(str(error).split()) or type(error).__name__) from None
+        raise BrokenTable(one_line(error) or type(error).__name__) from None
 
 
 def state_of(described: Any) -> dict[Any, Any]:

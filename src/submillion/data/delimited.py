@@ -10,7 +10,7 @@ from typing import Literal
 
 from submillion.data.columns import LABEL_NAMES, TEXT_NAMES, TITLE_NAMES, LabelNeed
 from submillion.data.opened import Columns, Opened, plural
-from submillion.errors import DataError
+from submillion.errors import DataError, one_line
 
 AG_NEWS_COLUMNS = ("class", "title", "description")
 
@@ -266,7 +266,7 @@ def _explained(path: Path, delimiter: str, form: _Form, message: str) -> str:
             f"{path}: one row takes more than {_BLOCK_BYTES >> 20} MiB; a quote that is never closed makes such "
             "rows. Close every quote, or shorten the text"
         )
-    return f"{path}: cannot be parsed ({' '.join(message.split())}): write it again as CSV, or as JSON Lines"
+    return f"{path}: cannot be parsed ({one_line(message)}): write it again as CSV, or as JSON Lines"
 
 
 def undecodable(path: Path) -> str:

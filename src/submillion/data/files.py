@@ -8,7 +8,7 @@ from typing import Any
 
 from submillion.data.delimited import undecodable
 from submillion.data.opened import Columns, Opened, columns_of
-from submillion.errors import DataError
+from submillion.errors import DataError, one_line
 
 # The columns of a JSON Lines file are those of its first rows.
 _ROWS_LOOKED_AT = 1_000
@@ -135,7 +135,7 @@ def open_parquet(path: Path) -> Opened:
 
 
 def _plain(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".")
+    return one_line(error).rstrip(".")
 
 
 def declared_names(metadata: dict[bytes, bytes] | None) -> dict[str, tuple[str, ...]]:

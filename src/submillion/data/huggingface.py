@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from submillion.data.opened import Columns, Opened, columns_of
-from submillion.errors import DataError
+from submillion.errors import DataError, one_line
 
 _SAVE_AGAIN = "Save it again with save_to_disk, or give CSV, JSON Lines or Parquet"
 
@@ -122,4 +122,4 @@ def open_hub(source: str) -> Opened:
 
 
 def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    return f"{type(error).__name__}: {one_line(error, 300)}"

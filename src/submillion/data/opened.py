@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from submillion.errors import DataError
+from submillion.errors import DataError, one_line
 
 Columns = dict[str, list[Any]]
 
@@ -55,9 +55,7 @@ def columns_of(piece: Any, name: str) -> Columns:
             cells.validate(full=True)  # lengths that lie would be read from memory that is not theirs
             columns[column] = cells.to_pylist()
         except (ValueError, OverflowError) as error:
-            why = (
-                "is not UTF-8" if "UTF8" in str(error) else f"cannot be read ({' '.join(str(error).split())})"
-            )
+            why = "is not UTF-8" if "UTF8" in str(error) else f"cannot be read ({one_line(error)})"
             raise DataError(
                 f"{name}: a value in column {column!r} {why}: write the file again from its source"
             ) from None

@@ -9,6 +9,8 @@ import pickletools
 from dataclasses import dataclass, field
 from typing import Any
 
+from submillion.errors import one_line
+
 
 class PickleRefused(Exception):
     """The file is broken, or holds what no data set needs."""
@@ -77,9 +79,7 @@ class PickleMachine:
         except PickleRefused:
             raise
         except Exception as error:  # pickletools raises many kinds on hostile bytes; all mean a broken file
-            raise PickleRefused(
-                f"the file is truncated or no pickle ({' '.join(str(error).split())})"
-            ) from None
+            raise PickleRefused(f"the file is truncated or no pickle ({one_line(error)})") from None
         raise PickleRefused("the file is truncated: it has no end")
 
     def _step(self, name: str, argument: Any, position: int) -> None:

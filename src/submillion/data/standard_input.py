@@ -14,9 +14,21 @@ STANDARD_INPUT = "-"
 NAME = "<stdin>"
 """How messages call it."""
 
+ONE_SET = "standard input holds one set of rows; name files for the others"
+"""Ends the message that refuses it for several sources."""
+
 _ORANGE_TYPES = {b"c", b"continuous", b"d", b"discrete", b"m", b"meta", b"s", b"string", b"text"}
 
 _kept: tuple[object, Path] | None = None
+
+
+def is_standard_input(source: object) -> bool:
+    """Whether a source of rows is standard input.
+
+    >>> is_standard_input("-"), is_standard_input(["-"])
+    (True, False)
+    """
+    return isinstance(source, str) and source == STANDARD_INPUT
 
 
 def kept_file() -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 from submillion.data.arrow_parts import BrokenTable, name_of, rebuild_table, state_of
 from submillion.data.files import declared_names
 from submillion.data.pickle_machine import Call, Global, PickleMachine, PickleRefused
-from submillion.errors import DataError
+from submillion.errors import DataError, one_line
 
 _FEATURES = "datasets.features.features"
 
@@ -134,7 +134,7 @@ def _taken(table: Any, indices: Any, n_bytes: int) -> Any:
     try:
         return table.take(column)
     except pa.ArrowException as error:
-        raise BrokenTable(" ".join(str(error).split())) from None
+        raise BrokenTable(one_line(error)) from None
 
 
 def _class_names(info: Any) -> dict[str, tuple[str, ...]]:

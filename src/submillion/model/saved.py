@@ -16,7 +16,7 @@ from submillion.budget.families import family_of, length_limit
 from submillion.budget.methods import is_of_adapter
 from submillion.disk import disk_refusals, replace_folder, temporary_beside
 from submillion.encoders import load_tokenizer, packaged_default, resolve_encoder
-from submillion.errors import ConfigError, RunError
+from submillion.errors import ConfigError, RunError, one_line
 from submillion.model.as_saved import keep_unpruned
 from submillion.model.build import Classifier, load_base, make_fast, quiet_transformers
 from submillion.model.device import choose_device
@@ -269,11 +269,16 @@ def load_saved(
         raise RunError(
             f"{path}: the saved head has {n_labels} labels, {len(names)} names were given: give one a label, in order, by --label-names"
         )
+    values = tuple(saved.get("label_values") or names)
+    if len(values) != n_labels:
+        raise RunError(
+            f"{path / NAMES} is damaged: label_values holds not one value a name; put a whole copy of it back"
+        )
     with quiet_transformers():
         problem_type = saved.get("problem_type") or SINGLE_LABEL
         base = load_base(source, "mean" if has_head else "first", names, problem_type=problem_type)
         _check_random_layers(base, path, source, has_head)
-        adapted = _adapted(base, path, source)
+        adapted = _adapted(base, path, source, config)
     head = None
     if has_head:
         head = nn.Linear(base.config.hidden_size, n_labels)
@@ -291,7 +296,7 @@ def load_saved(
         model=make_fast(model.to(choose_device()).eval(), numerics, frozenset(SPEEDUPS)),
         tokenizer=tokenizer,
         label_names=names,
-        label_values=tuple(saved.get("label_values") or names),
+        label_values=values,
         max_length=int(saved.get("max_length") or length_limit(tokenizer, model.config)),
         encoder=source,
         are_pairs=saved.get("text_pairs"),
@@ -328,10 +333,10 @@ def _check_random_layers(base: Any, path: Path, source: str, has_head: bool) -> 
         )
 
 
-def _adapted(base: Any, path: Path, source: str) -> Any:
+def _adapted(base: Any, path: Path, source: str, config: Any) -> Any:
     """Lay a saved adapter over its base, refusing a damaged one and one of another base."""
     try:
-        _check_sizes(path)
+        _check_sizes(path, config)
         return PeftModel.from_pretrained(base, str(path), is_trainable=False)
     except RunError:
         raise
@@ -340,20 +345,19 @@ def _adapted(base: Any, path: Path, source: str) -> Any:
             f"{path / WEIGHTS} cannot be read ({error}): copy the adapter's folder again, whole"
         ) from None
     except Exception as error:  # a config that lies raises whatever its method's class makes of it
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error, 200)
         raise RunError(
             f"{path} does not fit the base {source!r}: name the one it was made on by --encoder ({reason})"
         ) from None
 
 
-def _check_sizes(path: Path) -> None:
+def _check_sizes(path: Path, config: Any) -> None:
     """Refuse a config that claims a rank beyond any size in its weights, for it is built before they are read."""
-    config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
     claims = {
-        name: config.get(name)
+        name: getattr(config, name, None)
         for name in ("r", "init_r", "num_virtual_tokens", "oft_block_size", "boft_block_size")
     }
-    pattern = config.get("rank_pattern")
+    pattern = getattr(config, "rank_pattern", None)
     claims |= pattern if isinstance(pattern, dict) else {}
     with safe_open(path / WEIGHTS, "pt") as tensors:
         largest = max(size for key in tensors.keys() for size in (0, *tensors.get_slice(key).get_shape()))  # noqa: SIM118
@@ -394,11 +398,7 @@ def _adapter_config(path: Path) -> Any:
     try:
         return PeftConfig.from_pretrained(str(path))
     except Exception as error:  # as in `_adapted`
-        reason = (
-            f"no method is called {error}"
-            if isinstance(error, KeyError)
-            else " ".join(str(error).split())[:200]
-        )
+        reason = f"no method is called {error}" if isinstance(error, KeyError) else one_line(error, 200)
         raise RunError(
             f"{path / CONFIG} cannot be read ({reason}): put back the one that PEFT saved"
         ) from None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from submillion.budget.plan import ALLOCATE, Plan, make_plan
-from submillion.errors import BudgetError, ConfigError
+from submillion.errors import BudgetError, ConfigError, one_line
 from submillion.model.device import choose_numerics, why_slow
 from submillion.recipe import Recipe, load_recipe
 from submillion.study.recipe import FILL, Range, SearchRecipe
@@ -133,7 +133,7 @@ def _planned(base: Recipe, varied: Mapping[str, Any], encoder: str, n_labels: in
             slow=why_slow(plan),
         )
     except (BudgetError, ConfigError) as error:
-        return Candidate(0, varied, recipe, plan, " ".join(str(error).split()))
+        return Candidate(0, varied, recipe, plan, one_line(error))
     return Candidate(0, varied, recipe, plan, "" if plan.within_budget else plan.warnings[0])
 
 

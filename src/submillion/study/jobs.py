@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from submillion.disk import refusal
-from submillion.errors import ConfigError, RunError
+from submillion.errors import ConfigError, RunError, one_line
 
 HEARTBEAT_S = 10
 GRACE_S = 60
@@ -85,7 +85,7 @@ class Jobs:
         except (SQLAlchemyError, ImportError, ValueError) as error:
             if not is_shared and refusal(error) is not None:
                 raise
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise ConfigError(
                 f"storage={_without_password(url)!r} cannot be opened: {reason[:300]}. Give an SQLAlchemy URL such as "
                 "postgresql+psycopg://user@host/database"
@@ -272,7 +272,7 @@ class Jobs:
                 except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
                     n_missed += 1
                     if n_missed == _BEATS_MISSED:
-                        reason = " ".join(str(error.__cause__ or error).split())[:200]
+                        reason = one_line(error.__cause__ or error, 200)
                         self.note(
                             f"the storage has missed {n_missed} heartbeats ({reason}): tried again, but after {GRACE_S} s "
                             "another process may take up this job"

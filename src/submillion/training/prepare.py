@@ -14,12 +14,12 @@ from submillion.budget.targets import DEFAULT
 from submillion.data.label_form import labels_in
 from submillion.data.pairs import text_columns_of
 from submillion.data.splits import Splits, load_splits
-from submillion.data.standard_input import NAME, STANDARD_INPUT
+from submillion.data.standard_input import NAME, ONE_SET, STANDARD_INPUT, is_standard_input
 from submillion.data.token_cache import kept_tokens, tokens_of_splits
 from submillion.data.tokens import TokenRows, choose_max_length, cut
 from submillion.data.windows import Windows
 from submillion.encoders import load_config, load_tokenizer, resolve_encoder
-from submillion.errors import ConfigError
+from submillion.errors import ConfigError, one_line
 from submillion.model.build import Classifier, build_model
 from submillion.model.device import choose_device, choose_numerics, why_slow
 from submillion.model.initialise import start_from_components
@@ -50,11 +50,9 @@ class Sources:
     unlabelled: Any = None
 
     def __post_init__(self) -> None:
-        piped = [name for name in SOURCE_FIELDS if _is_standard_input(getattr(self, name))]
+        piped = [name for name in SOURCE_FIELDS if is_standard_input(getattr(self, name))]
         if len(piped) > 1:
-            raise ConfigError(
-                f"{' and '.join(piped)} are both {STANDARD_INPUT!r}: standard input holds one set of rows; name files for the others"
-            )
+            raise ConfigError(f"{' and '.join(piped)} are both {STANDARD_INPUT!r}: {ONE_SET}")
 
     def described(self) -> dict[str, str | None]:
         """Return each source as text for `run.json`."""
@@ -62,16 +60,12 @@ class Sources:
             name: None
             if value is None
             else NAME
-            if _is_standard_input(value)
+            if is_standard_input(value)
             else str(value)
             if isinstance(value, str) or hasattr(value, "__fspath__")
             else f"<{type(value).__name__} in memory>"
             for name, value in ((name, getattr(self, name)) for name in SOURCE_FIELDS)
         }
-
-
-def _is_standard_input(value: Any) -> bool:
-    return isinstance(value, str) and value == STANDARD_INPUT
 
 
 @dataclass(frozen=True)
@@ -255,7 +249,7 @@ def _check_trackers(names: tuple[str, ...]) -> None:
         for tracker in get_reporting_integration_callbacks(list(names)):
             tracker()
     except (ValueError, ImportError, RuntimeError) as error:
-        raise ConfigError(f"report_to={','.join(names)!r}: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"report_to={','.join(names)!r}: {one_line(error)}") from None
 
 
 def _tokenize(
