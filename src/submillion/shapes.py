@@ -23,12 +23,9 @@ class _Names(Shape):
     max_length: int | None = Field(None, ge=1, le=1_000_000)
 
     @model_validator(mode="after")
-    def _one_value_a_name(self) -> "_Names":
-        names, values = self.label_names, self.label_values
-        if names is not None and len(set(names)) != len(names):
+    def _each_name_once(self) -> "_Names":
+        if self.label_names is not None and len(set(self.label_names)) != len(self.label_names):
             raise ValueError("label_names holds a name twice")
-        if values is not None and (names is None or len(values) != len(names)):
-            raise ValueError("label_values holds not one value a name")
         return self
 
 
@@ -49,6 +46,12 @@ class _Data(_Names):
     sources: dict[str, str | None]
     splits: dict[str, dict[str, Any]]
     text_pairs: bool = False
+
+    @model_validator(mode="after")
+    def _one_value_a_name(self) -> "_Data":
+        if len(self.label_values) != len(self.label_names):
+            raise ValueError("label_values holds not one value a name")
+        return self
 
 
 class _With(Shape):

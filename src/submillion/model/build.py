@@ -17,7 +17,7 @@ from submillion.budget.families import family_of
 from submillion.budget.methods import is_of_adapter
 from submillion.budget.plan import Plan
 from submillion.encoders import how_to_get, load_config
-from submillion.errors import ConfigError
+from submillion.errors import ConfigError, EncoderNotFound
 from submillion.fast.install import every_token, install
 from submillion.model.adapter import assert_planned, attach, quiet_peft
 from submillion.model.device import choose_device, keep_freed_memory
@@ -246,8 +246,8 @@ def load_base(
         ConfigError: If the weights are not here, or not safetensors.
     """
     n_labels = len(label_names)
-    config = _config(encoder, pooling, label_names, base_dropout, problem_type)
     try:
+        config = _config(encoder, pooling, label_names, base_dropout, problem_type)
         auto = (
             transformers.AutoModel if pooling == "mean" else transformers.AutoModelForSequenceClassification
         )
@@ -265,8 +265,8 @@ def load_base(
         raise ConfigError(
             f"the base {encoder!r} has damaged weights ({error}): fetch or copy its model.safetensors again"
         ) from None
-    except OSError as error:
-        reason = str(error).strip().split("\n")[0][:200]
+    except (OSError, EncoderNotFound) as error:
+        reason = str(error.__cause__ or error).strip().split("\n")[0][:200]
         if Path(encoder).is_dir():
             raise ConfigError(
                 f"the base {encoder!r} has no weights that are read: only model.safetensors is, never pickled ones; copy it into "
