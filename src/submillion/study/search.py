@@ -143,9 +143,7 @@ class Study:
             reasons = dict.fromkeys(
                 result["failed"] for result in results.values() if result.get("accuracy") is None
             )
-            raise RunError(
-                "no candidate could be trained; change the space so that one can: " + "; ".join(reasons)
-            )
+            raise RunError("no candidate could be trained: " + "; ".join(reasons))
         judged = [
             Judged(
                 number,
