@@ -35,9 +35,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--data", nargs="+", choices=list(SIZES), default=list(SIZES))
+    options.add_argument("--seeds", nargs="+", type=int, choices=SEEDS, default=SEEDS)
     options.add_argument("--summary", action="store_true")
     asked = options.parse_args()
-    for seed in () if asked.summary else SEEDS:
+    for seed in () if asked.summary else asked.seeds:
         for data in asked.data:
             for size in SIZES[data]:
                 key = {"data": data, "rows_a_class": size, "seed": seed}

@@ -34,9 +34,10 @@ def main() -> None:
     )
     options.add_argument("--data", nargs="+", choices=list(DATA), default=list(DATA))
     options.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
+    options.add_argument("--seeds", nargs="+", type=int, choices=SEEDS, default=SEEDS)
     options.add_argument("--summary", action="store_true")
     asked = options.parse_args()
-    for seed in () if asked.summary else SEEDS:
+    for seed in () if asked.summary else asked.seeds:
         for data in asked.data:
             for way in asked.ways:
                 if not stands(NAME, data=data, way=way, seed=seed):

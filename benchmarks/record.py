@@ -41,13 +41,19 @@ def append(name: str, figures: dict[str, Any], **key: Any) -> None:
         "commit": _git("rev-parse", "--short", "HEAD")
         + ("+changes" if _git("status", "--porcelain", ":/src") else ""),
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "hardware": f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}, "
-        f"{'bf16' if has_bf16() else 'no bf16'}",
+        "hardware": hardware(),
     }
     RESULTS.mkdir(exist_ok=True)
     with (RESULTS / f"{name}.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
     print(f"{name} {key}: {json.dumps(figures)[:300]}", file=sys.stderr, flush=True)
+
+
+def hardware() -> str:
+    """Return what a run runs on, in a few words."""
+    card = f"{torch.cuda.get_device_name()}, " if torch.cuda.is_available() else ""
+    bf16 = "bf16" if has_bf16() else "no bf16"
+    return f"{card}{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}, {bf16}"
 
 
 def source(*parts: str) -> str:

@@ -46,11 +46,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--held-out", action="store_true")
+    options.add_argument("--seeds", nargs="+", type=int, choices=SEEDS, default=SEEDS)
     options.add_argument("--summary", action="store_true")
     asked = options.parse_args()
     families = HELD_OUT if asked.held_out else DEVELOPMENT
     settings = (DEFAULT, FINAL) if asked.held_out else SETTINGS
-    for seed, setting, task in itertools.product(() if asked.summary else SEEDS, settings, families):
+    for seed, setting, task in itertools.product(() if asked.summary else asked.seeds, settings, families):
         key = {"task": task, "setting": setting, "seed": seed, "held_out": asked.held_out}
         if not stands(NAME, **key):
             append(NAME, run(task, setting, seed, families[task]), **key)

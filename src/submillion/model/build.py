@@ -181,12 +181,12 @@ def make_fast(model: Classifier, numerics: str, pieces: frozenset[str]) -> Class
 
 
 def _narrow_base(bare_encoder: Any) -> None:
-    """Cast the frozen encoder to bf16, but for its layer norms (faster and more exact in fp32) and its pooler.
+    """Cast the frozen encoder to bf16, but for its pooler and, on a CPU, its layer norms.
 
-    What stays is copied: as it was loaded it may be a window of the whole checkpoint, mapped into memory.
+    Layer norms in fp32 are faster there, and more exact; a GPU takes norm and input in one dtype only. What stays is copied: as it was loaded it may be a window of the whole checkpoint, mapped into memory.
     """
     for name, module in bare_encoder.named_modules():
-        stays = isinstance(module, nn.LayerNorm) or "pooler" in name
+        stays = "pooler" in name or (isinstance(module, nn.LayerNorm) and bare_encoder.device.type == "cpu")
         for parameter in module.parameters(recurse=False):
             if not parameter.requires_grad and not is_of_adapter(name):
                 parameter.data = parameter.data.clone() if stays else parameter.data.to(torch.bfloat16)

@@ -378,6 +378,14 @@ def assert_near_in_bf16(got: torch.Tensor, true: torch.Tensor) -> None:
     assert (got - true).abs().max() < LOGITS_IN_BF16 * true.std(0).max()
 
 
+def test_on_a_gpu_norms_are_of_their_inputs_dtype(stock):
+    model = stock("roberta").to("meta")  # as little a CPU as a GPU is
+    make_fast(model, "fast", ALL - {"fused_lora"})
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.LayerNorm)]
+    assert norms
+    assert {norm.weight.dtype for norm in norms} == {torch.bfloat16}
+
+
 @pytest.mark.parametrize("lora_dropout", [0.0, 0.1])
 @pytest.mark.parametrize("pooling", ["first", "mean"])
 @pytest.mark.parametrize("family", ["roberta", "bert"])
