@@ -8,14 +8,17 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy.exc import ProgrammingError
 
 import submillion
 from conftest import ROOT, learnable_rows, what_counts, write_csv
@@ -39,13 +42,13 @@ FIELDS = {
     "seed": 3,
 }
 WORKER = """
-import json, os, signal, sys
+import json, os, signal, sys, time
 import submillion
 from submillion.evaluation import whole
 from submillion.study import jobs
 from submillion.training import callbacks
 
-where, arguments = sys.argv[1], json.loads(sys.argv[2])
+where, arguments, gate = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3]
 jobs.GRACE_S, jobs.HEARTBEAT_S = 5, 1
 calls = 0
 
@@ -57,6 +60,8 @@ def dies_after(home, name, n_calls, when=lambda arguments: True):
         if when(arguments):
             calls += 1
             if calls == n_calls:
+                while gate and not os.path.exists(gate):
+                    time.sleep(0.1)
                 os.kill(os.getpid(), signal.SIGKILL)
         return result
     setattr(home, name, dying)
@@ -97,9 +102,10 @@ def whole(tmp_path_factory, tiny_encoder) -> tuple[dict[str, Any], dict[str, Any
     return arguments, submillion.search(output=folder / "whole", **arguments)
 
 
-def start(where: str, arguments: dict[str, Any]) -> subprocess.Popen[str]:
+def start(where: str, arguments: dict[str, Any], gate: str = "") -> subprocess.Popen[str]:
+    """Start a process that dies at that place, as soon as the file ``gate`` is there."""
     return subprocess.Popen(
-        [sys.executable, "-c", WORKER, where, json.dumps(arguments)],
+        [sys.executable, "-c", WORKER, where, json.dumps(arguments), gate],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -133,6 +139,19 @@ def test_killed_five_times_comes_to_the_same_recommendation(whole, tmp_path):
     )
     assert set(done.values()) == {1}  # nothing that was finished has been done again
     assert len(done) == 6 + 3 + 1
+
+
+def wait_for_work(url: str, n_jobs: int) -> None:
+    """Wait until so many jobs have been taken."""
+    until = time.monotonic() + 200
+    engine = create_engine(url, poolclass=NullPool)
+    while time.monotonic() < until:
+        with suppress(ProgrammingError), engine.connect() as connection:  # before the tables are there
+            taken = connection.execute(text("SELECT count(*) FROM trials WHERE state <> 'WAITING'")).scalar()
+            if taken >= n_jobs:
+                return
+        time.sleep(0.5)
+    raise AssertionError(f"{n_jobs} jobs were not taken in 200 s")
 
 
 def trials(url: str) -> list[Any]:
@@ -175,7 +194,12 @@ def postgresql() -> Iterator[str]:
 def test_four_processes_share_a_postgresql_and_one_is_killed(whole, tmp_path, postgresql):
     arguments, expected = whole
     arguments = arguments | {"output": str(tmp_path / "study"), "storage": postgresql}
-    workers = [start(where, arguments) for where in ("in the first stage", "", "", "")]
+    gate = tmp_path / "gate"
+    workers = [start("in the first stage", arguments, str(gate))]
+    wait_for_work(postgresql, n_jobs=1)
+    workers += [start("", arguments) for _ in range(3)]
+    wait_for_work(postgresql, n_jobs=2)
+    gate.touch()
     outputs = [worker.communicate(timeout=400) for worker in workers]
     assert workers[0].returncode == -signal.SIGKILL, outputs[0][1]
     for worker, (output, errors) in zip(workers[1:], outputs[1:], strict=True):
