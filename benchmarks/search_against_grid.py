@@ -2,6 +2,7 @@
 
     python benchmarks/search_against_grid.py               some hours on 2 cores; goes on where it stopped
     python benchmarks/search_against_grid.py --data r52    a part of it
+    python benchmarks/search_against_grid.py --ways grid --candidates 0 1 2     a part of the grid, in a process of its own
     python benchmarks/search_against_grid.py --summary     the table, without computing
 
 Fixed rows (3,000 of R52, 6,000 of AG News), all-MiniLM-L6-v2, under 1,000,000 trainable parameters. The grid trains every
@@ -13,7 +14,7 @@ the test rows, paired, with the power at the true difference 0.
 import argparse
 import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,28 +56,29 @@ def main() -> None:
     )
     options.add_argument("--data", nargs="+", choices=list(ROWS), default=list(ROWS))
     options.add_argument("--ways", nargs="+", choices=list(WAYS), default=["search", "grid"])
+    options.add_argument("--candidates", nargs="+", type=int, help="first stage of these alone")
     options.add_argument("--summary", action="store_true")
     asked = options.parse_args()
     for data in () if asked.summary else asked.data:
         for way in asked.ways:
-            run(data, way)
+            run(data, way, asked.candidates)
     print(summary())
 
 
-def run(data: str, way: str) -> None:
-    """Do every training of one way on one data set that does not stand there yet."""
+def run(data: str, way: str, candidates: Sequence[int] | None = None) -> None:
+    """Do every training of one way on one data set that does not stand there yet; or the first stage of some candidates."""
     train, test = texts.read(data)
     train = texts.fixed(train, ROWS[data])
     recipe = SearchRecipe(space=SPACE, **WAYS[way])
     console = Console(file=sys.stderr)
     sources = Sources(train, None, test)
-    study = Study(
-        recipe, sources, prepare(recipe.base, sources, console), StudyFolder(RUNS / f"{data}-{way}"), console
-    )
+    name = "-".join(map(str, [data, way, *(candidates or ())]))
+    study = Study(recipe, sources, prepare(recipe.base, sources, console), StudyFolder(RUNS / name), console)
     study.folder.path.mkdir(parents=True, exist_ok=True)
     results = found(data, way)
     for job in study.jobs:
-        if job not in results:
+        is_asked = candidates is None or (job.stage == 0 and job.place in candidates)
+        if is_asked and job not in results:
             result = study.do(job, results, lambda _epoch, _accuracy: None)
             if job.stage == len(study.stages):
                 result |= {
