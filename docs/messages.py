@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "submillion"
-KINDS = ("ConfigError", "EncoderNotFound", "DataError", "BudgetError", "RunError", "UsageError")
+KINDS = ("ConfigError", "EncoderNotFound", "DataError", "BudgetError", "RunError", "Diverged", "UsageError")
 PARTS = ("BrokenTable", "PickleRefused")
 """Reasons that another message quotes."""
 

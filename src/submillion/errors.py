@@ -29,6 +29,10 @@ class RunError(SubmillionError, OSError):
     """A run folder is missing, incomplete, in use, or not what the command needs."""
 
 
+class Diverged(RunError):
+    """Training led to logits that are not finite."""
+
+
 def one_line(said: object, most: int | None = None) -> str:
     r"""Return another library's words as one line, for a message of ours to quote.
 

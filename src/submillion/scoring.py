@@ -19,7 +19,7 @@ from scipy.special import expit, softmax
 from submillion.budget.families import max_positions
 from submillion.data.tokens import batches_of_like_length
 from submillion.data.windows import Windows
-from submillion.errors import RunError
+from submillion.errors import Diverged, RunError
 from submillion.model.build import Classifier
 from submillion.multi_label import DEFAULT_THRESHOLD, decide
 from submillion.run import written_atomically
@@ -84,11 +84,11 @@ def score(
         progress: Called with the number of rows done after each batch.
 
     Raises:
-        RunError: If a logit is not finite.
+        Diverged: If a logit is not finite.
     """
     logits, embeddings = _in_batches(model, model.score, input_ids, batch_size, progress)
     if not np.isfinite(logits).all():
-        raise RunError(
+        raise Diverged(
             "training diverged (logits are no longer finite): start anew with a lower learning_rate"
         )
     return Scores(logits, embeddings)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from submillion.errors import ConfigError, DataError, RunError
+from submillion.errors import ConfigError, DataError, Diverged, RunError
 from submillion.evaluation.whole import read_test_once, train_once
 from submillion.recipe import SOURCE_FIELDS
 from submillion.study.candidates import Candidate, draw_candidates
@@ -173,9 +173,7 @@ class Study:
         recipe = self.recipe.in_full(candidate.recipe, candidate.varied)
         try:
             record = train_once(recipe, self.sources, folder, self.console)
-        except RunError as error:
-            if "diverged" not in str(error):
-                raise
+        except Diverged:
             return {"accuracy": None, "candidate": candidate.number, "failed": _diverged(candidate)}
         return {
             "accuracy": record["figures"]["validation"]["accuracy"]["value"],

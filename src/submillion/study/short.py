@@ -11,7 +11,7 @@ from rich.console import Console
 from submillion.baselines import fit_probe
 from submillion.budget.plan import ALLOCATE, Plan
 from submillion.data.windows import taken
-from submillion.errors import RunError
+from submillion.errors import Diverged
 from submillion.model.build import Classifier
 from submillion.recipe import Recipe
 from submillion.run import RunFolder, read_json, write_json, written_atomically
@@ -163,7 +163,7 @@ def train_short(
     result: dict[str, Any]
     try:
         fit_adapter(trainer, resume=True)
-    except RunError as error:
+    except Diverged as error:
         result = {"accuracy": None, "failed": str(error)}
     else:
         # One that was resumed may have had its best epoch before.

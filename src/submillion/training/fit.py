@@ -157,7 +157,8 @@ def fit_adapter(trainer: BudgetTrainer, *, resume: bool = False) -> None:
         resume: Go on from the newest whole checkpoint in its folder.
 
     Raises:
-        RunError: If training diverges.
+        Diverged: If training diverges.
+        RunError: If a checkpoint to go on from is damaged.
     """
     fit(trainer, resume)
     batch_size = int(trainer.args.per_device_eval_batch_size)
