@@ -29,6 +29,15 @@ def harmless(text: str) -> str:
     return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def on_one_line(text: str) -> str:
+    r"""Return a name or a sentence on one line, harmless: line breaks and tabs as their escapes too.
+
+    >>> on_one_line("a label\nof two lines \x1b[2J")
+    'a label\\nof two lines \\u001b[2J'
+    """
+    return harmless(text.replace("\n", "\\n").replace("\t", "\\t"))
+
+
 class Console(rich.console.Console):
     """A console that prints no character that steers it, other than its own styles."""
 

@@ -86,7 +86,7 @@ def test_labels_of_the_test_split_are_not_read(planted):
 def test_nothing_runs_where_it_is_shown(planted):
     folder, _, _ = planted
     issues = issues_of(folder)
-    assert '\'=HYPERLINK("http://x.y") [0m <i>' in set(issues["label"])
+    assert '\'=HYPERLINK("http://x.y")\\u001b[0m <i>' in set(issues["label"])
     cells = {cell for column in issues.columns for cell in issues[column].astype(str)}
     assert not any(cell[:1] in "=+@" for cell in cells if cell)
     page = (folder / "out" / "audit.html").read_text()

@@ -141,6 +141,15 @@ def test_predict_text(trained, capsys):
     assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-3)
 
 
+def test_an_empty_text_is_answered_and_told_of(trained, capsys):
+    main(["predict", str(trained), "--text", " ", "--text", "", "--text", "goal"])
+    said = capsys.readouterr()
+    assert said.err == "note: 2 empty texts, answered like any other though there is nothing to go by\n"
+    assert len(said.out.splitlines()) == 4
+    main(["predict", str(trained), "--text", "goal"])
+    assert capsys.readouterr().err == ""
+
+
 def test_predict_file(trained, files, tmp_path, capsys):
     out_file = tmp_path / "labels.jsonl"
     code, out, _ = status(["predict", trained, "--input", files["test"], "--output", out_file], capsys)

@@ -14,11 +14,10 @@ from submillion.data.opened import plural
 from submillion.data.pairs import check_pairs, hold_pairs
 from submillion.data.standard_input import ONE_SET, STANDARD_INPUT, is_standard_input
 from submillion.errors import ConfigError
+from submillion.terminal import on_one_line
 
 UNREAD = -1
 """The class number of rows whose label was not read, or that have none."""
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 _PRECIOUS = {"test": 2, "validation": 1}
 """Of a text that stands in several splits, the row of the most precious stays: test, validation, then any other."""
@@ -58,7 +57,7 @@ class AuditedRows:
         codes: Class number of each row, `UNREAD` where there is none, `[n]` int64.
         split_of: Index into ``splits`` of each row, `[n]` int64.
         row_numbers: Zero-based position of each row in its file, `[n]` int64.
-        names: Name of each class, printable.
+        names: Name of each class, on one line.
         notes: What was repaired or not read, one sentence each.
     """
 
@@ -101,7 +100,11 @@ def read_splits(
         notes += rows.notes
         splits.append(
             Split(
-                printable(name), printable(rows.source), len(rows.texts), is_locked, rows.labels is not None
+                on_one_line(name),
+                on_one_line(rows.source),
+                len(rows.texts),
+                is_locked,
+                rows.labels is not None,
             )
         )
         if is_locked:
@@ -131,8 +134,8 @@ def read_splits(
         codes=every,
         split_of=np.repeat(np.arange(len(splits)), [split.n_rows for split in splits]),
         row_numbers=np.array([number for rows in read for number in rows.row_numbers], dtype=np.int64),
-        names=tuple(map(printable, names)),
-        notes=tuple(map(printable, notes)),
+        names=tuple(map(on_one_line, names)),
+        notes=tuple(map(on_one_line, notes)),
     )
 
 
@@ -163,15 +166,6 @@ def name_splits(data: Sequence[Any], validation: Any, test: Any) -> list[tuple[s
         )
         named.append((name if number == 1 else f"{name} {number}", each))
     return named
-
-
-def printable(text: str) -> str:
-    r"""Return a text on one line, control characters made spaces: no terminal takes it for a command.
-
-    >>> printable("a\x1b[31m\nb\x9b")
-    'a [31m b '
-    """
-    return _CONTROL.sub(" ", text)
 
 
 def is_test(name: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from submillion.auditing.finding import ISSUES, Finding
-from submillion.auditing.sources import UNREAD, AuditedRows, printable
+from submillion.auditing.sources import UNREAD, AuditedRows
 from submillion.page.render import write_page
 from submillion.run import write_json, written_together
 
@@ -20,6 +20,7 @@ MOST_LETTERS = 300
 
 COLUMNS = ("row", "file", "split", "issue", "score", "label", "suggested_label", "like_split", "like_row")
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NUMBER = re.compile(r"-?[0-9]+([.,][0-9]+)?")
 _LINE = "\N{HORIZONTAL ELLIPSIS}"
 
@@ -108,18 +109,23 @@ def harmless(cell: str) -> str:
     >>> harmless("=1+1"), harmless("-3"), harmless("-3+cmd"), harmless(" @x"), harmless("a\x1b[31m\nb")
     ("'=1+1", '-3', "'-3+cmd", "' @x", 'a [31m b')
     """
-    line = printable(cell)
+    line = _printable(cell)
     return f"'{line}" if line.lstrip()[:1] in ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20") and not _NUMBER.fullmatch(line) else line  # fmt: skip
 
 
 def one_line(text: str) -> str:
-    r"""Return a text on one line, without control characters, cut after `MOST_LETTERS`.
+    r"""Return a text on one line, control characters made spaces, cut after `MOST_LETTERS`.
 
     >>> one_line("one\n\x1b[0mtwo"), len(one_line("long " * 100))
     ('one [0mtwo', 300)
     """
-    line = " ".join(printable(text).split())
+    line = " ".join(_printable(text).split())
     return line if len(line) <= MOST_LETTERS else f"{line[: MOST_LETTERS - 1].rstrip()}{_LINE}"
+
+
+def _printable(text: str) -> str:
+    """Return a text with control characters made spaces."""
+    return _CONTROL.sub(" ", text)
 
 
 @dataclass(frozen=True)

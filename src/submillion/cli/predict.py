@@ -72,6 +72,7 @@ def command(
     if source and as_json:
         raise click.UsageError("--json needs --text: with --input, write JSON by --format jsonl")
     from submillion.cli import show
+    from submillion.data.opened import plural
     from submillion.data.pairs import text_columns_of
     from submillion.prediction import load_predictor
     from submillion.terminal import harmless
@@ -81,6 +82,8 @@ def command(
 
     predictor = load_predictor(run, encoder=encoder, label_names=label_names, using=using)
     if text:
+        if n_empty := sum(not each.strip() for each in text):
+            note(f"{plural(n_empty, 'empty text')}, answered like any other though there is nothing to go by")
         if predictor.sentence:
             note(predictor.sentence)
         show.result(predictor.answers(text), as_json, show.answers)

@@ -11,7 +11,10 @@ from rich.text import Text
 
 from submillion.data.opened import plural
 from submillion.statistics import percent
-from submillion.terminal import Console, harmless
+from submillion.terminal import Console, harmless, on_one_line
+
+MOST_LETTERS = 60
+"""A name in a table is shortened to so many."""
 
 
 def result(value: Any, as_json: bool, table: Callable[[Any], None]) -> None:
@@ -44,6 +47,12 @@ def _print_table(console: Console, title: str, table: Table) -> None:
         console.print(table)
     for line in captured.get().splitlines():
         console.print(Text.from_ansi(line.rstrip()), soft_wrap=True)
+
+
+def _name(name: str) -> str:
+    """Return a label's name, or a value of a column, for one line of a table; a long one without its middle."""
+    line = on_one_line(name)
+    return escape(line if len(line) <= MOST_LETTERS else f"{line[: MOST_LETTERS - 20]}...{line[-17:]}")
 
 
 def plans(report: dict[str, Any]) -> None:
@@ -183,7 +192,7 @@ def report(figures: dict[str, Any]) -> None:
     if "estimated_accuracy" in figures:
         _foreseen(console, figures)
     for note in figures["notes"]:
-        console.print(f"note: {escape(note)}", soft_wrap=True)
+        console.print(f"note: {escape(on_one_line(note))}", soft_wrap=True)
     console.print(
         f"report: {escape(figures['output'])}, to look at: {escape(figures['output'])}/report.html",
         soft_wrap=True,
@@ -197,7 +206,7 @@ def _measured(console: Console, figures: dict[str, Any]) -> None:
     table = _table("label", ">precision", ">recall", ">F1", ">rows")
     for row in figures["per_class"]:
         table.add_row(
-            escape(row["label"]),
+            _name(row["label"]),
             *(_share(row[key]) for key in ("precision", "recall", "f1")),
             f"{row['support']:,}",
         )
@@ -234,7 +243,7 @@ def _slices(console: Console, slices: dict[str, Any] | None) -> None:
     for found in (slices or {"found": []})["found"]:
         if found["differs"]:
             console.print(
-                f"{escape(found['column'])} {escape(found['value'])}: {percent(found['accuracy'])} on {found['n']:,} rows, "
+                f"{_name(found['column'])} {_name(found['value'])}: {percent(found['accuracy'])} on {found['n']:,} rows, "
                 f"{100 * found['accuracy_of_rest']:.1f} on the rest (p {found['p_value']:.1g}, corrected for "
                 f"{slices['n_looked_at'] if slices else 0} slices)",
                 soft_wrap=True,
@@ -304,7 +313,7 @@ def _foreseen(console: Console, figures: dict[str, Any]) -> None:
     if "accuracy" not in figures:
         table = _table("predicted", ">here, %", ">in training, %")
         for row in figures["predicted_shares"]:
-            table.add_row(escape(row["label"]), f"{100 * row['new']:.1f}", f"{100 * row['training']:.1f}")
+            table.add_row(_name(row["label"]), f"{100 * row['new']:.1f}", f"{100 * row['training']:.1f}")
         _print_table(console, "", table)
 
 
@@ -326,7 +335,7 @@ def comparison(value: dict[str, Any]) -> None:
     for pair in value["comparisons"]:
         console.print(f"{escape(pair['rows'])}: {escape(pair['verdict']['sentence'])}", soft_wrap=True)
     for note in value["notes"]:
-        console.print(f"note: {note}", soft_wrap=True)
+        console.print(f"note: {escape(on_one_line(note))}", soft_wrap=True)
 
 
 def study(record: dict[str, Any], folder: str) -> None:
@@ -397,7 +406,7 @@ def exported(record: dict[str, Any]) -> None:
     console = _console()
     console.print(escape(record["sentence"]), soft_wrap=True)
     for note in record["notes"]:
-        console.print(f"note: {escape(note)}", soft_wrap=True)
+        console.print(f"note: {escape(on_one_line(note))}", soft_wrap=True)
     zipped = f" and {escape(record['zip'])}" if record["zip"] else ""
     console.print(
         f"{record['format']}, {record['precision']} -> {escape(record['output'])}{zipped}; its README holds the lines that "
@@ -421,7 +430,7 @@ def audited(record: dict[str, Any]) -> None:
             soft_wrap=True,
         )
     for note in record["notes"]:
-        console.print(f"note: {escape(note)}", soft_wrap=True)
+        console.print(f"note: {escape(on_one_line(note))}", soft_wrap=True)
     output = escape(record["output"])
     console.print(f"ranked: {output}/issues.csv; to look at: {output}/audit.html", soft_wrap=True)
 
@@ -431,7 +440,8 @@ def answers(rows: list[dict[str, Any]]) -> None:
     table = _table("label", ">probability", "text")
     for row in rows:
         labels = row["labels"] if "labels" in row else [row["label"]]
-        text = row["text"] if len(row["text"]) <= 80 else row["text"][:77] + "..."
+        text = on_one_line(row["text"])
+        text = text if len(text) <= 80 else text[:77] + "..."
         shown = [f"{row['probabilities'][label]:.3f}" for label in labels]
-        table.add_row(escape(", ".join(labels)) or "-", ", ".join(shown) or "-", escape(text))
+        table.add_row(", ".join(map(_name, labels)) or "-", ", ".join(shown) or "-", escape(text))
     _print_table(_console(), "", table)

@@ -196,7 +196,7 @@ def _encode_as_known(
         kinds = sorted({str(label) for _, label in unknown})
         stored = "" if tuple(map(str, values)) == names else f", stored as {_some(values)}"
         raise DataError(
-            f"{source}: unknown label {_some(kinds)} in {rows_phrase([row for row, _ in unknown])} (rows are "
+            f"{source}: unknown label{'s' * (len(kinds) > 1)} {_some(kinds)} in {rows_phrase([row for row, _ in unknown])} (rows are "
             f"counted from 1); the training rows have {_some(names)}{stored}. Mend these labels, or add such "
             "rows to train"
         )

@@ -25,6 +25,7 @@ from submillion.model.device import choose_device, choose_numerics, why_slow
 from submillion.model.initialise import start_from_components
 from submillion.multi_label import SINGLE_LABEL
 from submillion.recipe import SOURCE_FIELDS, DataConfig, Recipe, default_epochs
+from submillion.terminal import on_one_line
 from submillion.training.allocate import allocate_ranks, principal_components
 from submillion.training.checks import check_training
 from submillion.training.fit import Labelled
@@ -179,7 +180,7 @@ def prepare(recipe: Recipe, sources: Sources, console: Console, *, for_many: boo
         splits = replace(splits, notes=(*splits.notes, *unlabelled.notes))
     for note in splits.notes:
         console.print(
-            note.replace(splits.train.source, Path(splits.train.source).name),
+            on_one_line(note.replace(splits.train.source, Path(splits.train.source).name)),
             style="dim",
             highlight=False,
             soft_wrap=True,

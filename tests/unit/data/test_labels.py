@@ -87,7 +87,7 @@ def test_an_unknown_label_names_file_row_label_and_the_known_ones():
     with pytest.raises(DataError) as caught:
         encode_labels(["1", "7", "8"], ("a", "b"), known_values=(1, 2), source="v.csv", row_numbers=[4, 6, 9])
     assert str(caught.value) == (
-        "v.csv: unknown label '7', '8' in row 7 and 1 other (rows are counted from 1); the training rows have 'a', "
+        "v.csv: unknown labels '7', '8' in row 7 and 1 other (rows are counted from 1); the training rows have 'a', "
         "'b', stored as 1, 2. Mend these labels, or add such rows to train"
     )
 
