@@ -143,3 +143,25 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch, tmp_path):
     with pytest.raises(submillion.ConfigError) as caught:
         submillion.audit([("a", "b")], output=tmp_path / "out")
     assert str(caught.value) == "audit needs cleanlab and rensa: pip install 'submillion[audit]'"
+
+
+def test_labels_that_cannot_be_told_apart_are_not_called_errors(tmp_path):
+    rows = [(f"the same few words {row // 2} here", "yes" if row % 2 else "no") for row in range(60)]
+    report = submillion.audit(rows, output=tmp_path / "out", without_encoder=True, quiet=True)
+    assert {each["issue"]: each["n"] for each in report["issues"]}["label error"] == 0
+    assert report["label_errors"]["agrees"] <= 0.5
+    (note,) = [note for note in report["notes"] if "chance" in note]
+    assert note.startswith(
+        "no label errors are listed: TF-IDF and a linear SVM cannot tell these labels apart (it finds "
+    )
+    assert note.endswith(" chance 50.0 %); try another encoder by --model.")
+
+
+def test_rows_with_several_labels_are_audited_for_the_rest(tmp_path):
+    rows = {"text": ["one text", "one text", "another text"], "labels": [["a", "b"], [], ["b"]]}
+    report = submillion.audit(rows, output=tmp_path / "out", without_encoder=True, quiet=True)
+    assert {each["issue"]: each["n"] for each in report["issues"]}["duplicate"] == 1
+    assert report["label_errors"] is None
+    assert report["notes"] == [
+        "dict: rows may have several labels, which an audit does not look at; the rest is looked at."
+    ]

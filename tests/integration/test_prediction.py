@@ -151,6 +151,30 @@ def test_empty_texts_keep_their_place(run, tmp_path):
     assert submillion.predict(run, str(source)) == [row["label"] for row in rows_of(out)]
 
 
+def test_half_a_character_is_read_as_the_replacement_character(tmp_path, tiny_encoder, capsys):
+    rows = [
+        {"text": f"{text} \ud83d" if row == 3 else text, "label": label}
+        for row, (text, label) in enumerate(learnable_rows(60))
+    ]
+    file = tmp_path / "tweets.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    trained = ["train", "--train", str(file), "--output", str(tmp_path / "run"), "--num-train-epochs", "1"]
+    main([*trained, "--model", tiny_encoder("bert")])
+    note = "tweets.jsonl: 1 row with half a character, read as U+FFFD (row 4)."
+    assert note in capsys.readouterr().err
+    main(["predict", str(tmp_path / "run"), "--input", str(file), "--output", str(tmp_path / "out.csv")])
+    assert note in capsys.readouterr().err
+    whole = json.loads(file.read_text().replace("\\ud83d", "\ufffd").splitlines()[3])["text"]
+    with (tmp_path / "out.csv").open(encoding="utf-8") as labels:
+        written = list(csv.DictReader(labels))[3]
+    predictor = submillion.load(tmp_path / "run")
+    (here,) = predictor.predict_proba([whole])
+    assert [float(written[f"probability_{name}"]) for name in predictor.label_names] == pytest.approx(
+        here.tolist(), abs=1e-5
+    )
+    assert predictor.predict([rows[3]["text"]]) == predictor.predict([whole])
+
+
 def test_labels_of_the_input_are_not_read(run, tmp_path):
     rows = [(text, "nonsense") for text, _ in learnable_rows(9, seed=3)]
     source = write_csv(tmp_path / "labelled.csv", rows)

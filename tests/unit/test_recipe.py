@@ -188,6 +188,15 @@ def test_unknown_override():
     ]
 
 
+def test_a_mapping_is_no_recipe():
+    with pytest.raises(ConfigError) as caught:
+        load_recipe({"training": {"num_train_epochs": 1}})
+    assert (
+        str(caught.value)
+        == "recipe is a dict: name a file or a recipe, and give fields as arguments of their own"
+    )
+
+
 def test_recipes_are_frozen():
     with pytest.raises(ValueError, match="frozen"):
         load_recipe().training.learning_rate = 1

@@ -44,6 +44,11 @@ def test_json_that_cannot_be_written_leaves_the_old_one(tmp_path):
     assert read_json(path) == {"é": 1}
 
 
+def test_half_a_character_in_json_comes_back(tmp_path):
+    write_json(tmp_path / "x.json", {"a slice \ud83d": "caf\u00e9"})
+    assert read_json(tmp_path / "x.json") == {"a slice \ud83d": "caf\u00e9"}
+
+
 def test_damaged_json_is_named(tmp_path):
     path = tmp_path / "run.json"
     with pytest.raises(RunError, match=f"{path} is missing: the run folder is not whole"):

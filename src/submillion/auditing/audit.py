@@ -11,7 +11,14 @@ import numpy as np
 from submillion.auditing.duplicates import Duplicates, find_duplicates
 from submillion.auditing.encoded import Encoded, encode_rows
 from submillion.auditing.finding import ISSUES, Finding, ranked
-from submillion.auditing.label_errors import LEAST_ROWS, N_FOLDS, OutOfFold, find_label_errors, out_of_fold
+from submillion.auditing.label_errors import (
+    LEAST_ROWS,
+    N_FOLDS,
+    OutOfFold,
+    find_label_errors,
+    out_of_fold,
+    recall_over_chance,
+)
 from submillion.auditing.plain import describe_balance, describe_lengths, find_nearly_empty, find_too_long
 from submillion.auditing.sources import UNREAD, AuditedRows, name_splits, read_splits
 from submillion.auditing.written import write_audit
@@ -153,7 +160,14 @@ def _label_errors(
         "agrees": float((probabilities.argmax(axis=1) == codes).mean()),
         "least_rows_a_label": LEAST_ROWS,
     }
-    return findings, [], looked
+    recall, chance, is_better = recall_over_chance(codes, probabilities)
+    if is_better:
+        return findings, [], looked
+    note = (
+        f"no label errors are listed: {by} cannot tell these labels apart (it finds {100 * recall:.1f} % of each label's rows "
+        f"on average, chance {100 * chance:.1f} %); try another encoder by --model."
+    )
+    return [], [note], looked
 
 
 def _by_tfidf(texts: Sequence[str], codes: np.ndarray, n_labels: int, seed: int) -> OutOfFold:

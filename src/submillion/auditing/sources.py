@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from submillion.data import RawRows, encode_labels, read_rows
+from submillion.data.label_form import labels_in
+from submillion.data.multi_label import SeveralLabels
 from submillion.data.opened import plural
 from submillion.data.pairs import check_pairs, hold_pairs
 from submillion.data.standard_input import ONE_SET, STANDARD_INPUT, is_standard_input
@@ -93,6 +95,19 @@ def read_splits(
     for name, source in sources:
         is_locked = is_test(name)
         need: Any = "never" if is_locked else "optional" if label_column is None else "required"
+        has_sets = not is_locked and isinstance(
+            labels_in(
+                source,
+                problem_type=None,
+                label_column=label_column,
+                label_columns=None,
+                label_separator=None,
+                labels=need,
+            ),
+            SeveralLabels,
+        )
+        if has_sets:
+            need = "never"
         rows = read_rows(source, text_columns=text_columns, label_column=label_column, labels=need)
         if read:
             check_pairs(rows.texts, hold_pairs(read[0].texts), rows.source, read[0].source)
@@ -110,6 +125,10 @@ def read_splits(
         if is_locked:
             notes.append(
                 f"{rows.source}: {plural(len(rows.texts), 'row')} of a test split, whose labels were not read."
+            )
+        elif has_sets:
+            notes.append(
+                f"{rows.source}: rows may have several labels, which an audit does not look at; the rest is looked at."
             )
         elif rows.labels is None:
             notes.append(

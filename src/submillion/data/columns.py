@@ -6,6 +6,7 @@ from typing import Any, Literal
 from submillion.data.labels import REGRESSION
 from submillion.data.opened import rows_phrase
 from submillion.data.pairs import PairColumns, TextPair
+from submillion.data.whole_letters import is_whole
 from submillion.errors import ConfigError, DataError
 
 LabelNeed = Literal["required", "optional", "never"]
@@ -247,7 +248,7 @@ def clean_labels(
 
     Raises:
         DataError: If a label is missing, a list (multi-label), a number that is no integer (regression),
-            or outside the declared names.
+            outside the declared names, or half a character.
 
     >>> clean_labels([1.0, 0], [0, 1], column="y", source="x.csv")
     [1, 0]
@@ -277,6 +278,16 @@ def clean_labels(
         raise DataError(
             f"{where} is empty in {rows_phrase(lacking)} {_ROWS_FROM_ONE}; give every row a label, "
             "or leave these rows out of the file"
+        )
+    halved = [
+        r
+        for r, label in zip(row_numbers, cleaned, strict=True)
+        if isinstance(label, str) and not is_whole(label)
+    ]
+    if halved:
+        raise DataError(
+            f"{where} holds half a character in {rows_phrase(halved)} {_ROWS_FROM_ONE}, which no file can hold: write these "
+            "labels without it"
         )
     kept = [label for label in cleaned if label is not None]
     if names is not None and (rows := _outside(kept, row_numbers, names)):

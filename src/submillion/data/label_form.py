@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from submillion.data.columns import find_label, is_missing
+from submillion.data.columns import LabelNeed, find_label, is_missing
 from submillion.data.multi_label import LabelColumn, SeveralLabels, first_cells, is_list, looked_at
 from submillion.data.read import open_source
 from submillion.errors import ConfigError
@@ -17,6 +17,7 @@ def labels_in(
     label_column: str | None,
     label_columns: tuple[str, ...] | None,
     label_separator: str | None,
+    labels: LabelNeed = "required",
 ) -> LabelColumn:
     """Return where the labels of train rows stand, as readers take it: `SeveralLabels` where rows may have several.
 
@@ -26,6 +27,7 @@ def labels_in(
         label_column: Column of the label or of its lists.
         label_columns: Columns of 0 and 1.
         label_separator: Stands between labels.
+        labels: ``optional``: there may be none.
 
     Raises:
         ConfigError: If what is given does not go together.
@@ -43,7 +45,7 @@ def labels_in(
         )
     if problem_type == SINGLE_LABEL:
         return label_column
-    opened = open_source(source)
+    opened = open_source(source, labels)
     several = looked_at(opened, SeveralLabels(label_column, label_separator, label_columns))
     if problem_type is not None or given:
         return several

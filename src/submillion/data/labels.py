@@ -19,6 +19,9 @@ REGRESSION = (
 
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,3})?")
 
+MOST_LETTERS = 60
+"""Letters of a label in a message."""
+
 MOST_NUMBERS = 20
 """Classes that are numbered, and not named, with few rows each: up to so many are never taken for a measurement."""
 
@@ -219,5 +222,11 @@ def _readings(
 
 
 def _some(items: Sequence[Label], most: int = 20) -> str:
-    shown = ", ".join(repr(item) for item in items[:most])
+    shown = ", ".join(map(_shortened, items[:most]))
     return shown + (f", ... ({len(items)} in all)" if len(items) > most else "")
+
+
+def _shortened(item: Label) -> str:
+    """Return a label as it is written in Python, a long one without its middle."""
+    shown = repr(item)
+    return shown if len(shown) <= MOST_LETTERS else f"{shown[: MOST_LETTERS - 20]}...{shown[-17:]}"

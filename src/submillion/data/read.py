@@ -16,6 +16,7 @@ from submillion.data.opened import Columns, Opened, plural, rows_phrase
 from submillion.data.pairs import PairColumns
 from submillion.data.standard_input import NAME, STANDARD_INPUT, kept_file
 from submillion.data.values import open_table, open_values
+from submillion.data.whole_letters import is_whole, made_whole
 from submillion.errors import DataError
 
 _SUFFIXES = ".csv, .tsv, .tab, .jsonl, .ndjson, .json, .parquet, .pkl, .pickle"
@@ -207,6 +208,9 @@ def _clean(
         opened.name,
         are_pairs=isinstance(texts_from, PairColumns),
     )
+    if halved := [number for number, text in zip(numbers, texts, strict=True) if not is_whole(text)]:
+        repairs.add("with half a character, read as U+FFFD", halved)
+        texts = [made_whole(text) for text in texts]
     names = opened.label_names.get(label_from) if label_from else None
     labels: list[Any] | None = None
     if label_from is not None:

@@ -3,7 +3,7 @@
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow
 from pyarrow import parquet
 
+from submillion.data.given_texts import given_texts
 from submillion.data.multi_label import LabelColumn, SeveralLabels
 from submillion.errors import ConfigError
 from submillion.prediction.formats import text_file
@@ -36,14 +37,15 @@ class MultiLabelPredictor(Predictor):
         super().__init__(*arguments, **named)
         self.threshold = threshold
 
-    def scores(self, texts: Sequence[Any]) -> Scores:
+    def scores(self, texts: Iterable[Any]) -> Scores:
         """Return logits and pooled embeddings of texts, in their order."""
         scores = super().scores(texts)
         return MultiLabelScores(scores.logits, scores.embeddings, self.threshold)
 
-    def predict(self, texts: Sequence[Any]) -> list[Any]:
+    def predict(self, texts: Iterable[Any]) -> list[Any]:
         """Return the label names of each text, a list that may be empty."""
-        return [self.named(row) for row in self.scores(texts).predictions] if len(texts) else []
+        texts = given_texts(texts)
+        return [self.named(row) for row in self.scores(texts).predictions] if texts else []
 
     def named(self, decisions: np.ndarray) -> list[str]:
         """Return the names of the labels that are given, of 0 and 1 `[n_labels]`."""

@@ -1,6 +1,6 @@
 """A trained classifier, loaded: texts in, labels and probabilities out."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from os import PathLike
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from submillion.data.given_texts import given_texts
 from submillion.data.multi_label import LabelColumn
 from submillion.data.pairs import as_pair, check_pairs
 from submillion.data.read import RawRows, columns_present, stream_rows
@@ -59,22 +60,26 @@ class Predictor:
         """What answers and why, None where only the adapter could."""
         return None if self._reason is None else f"answered by {self.answers_by}: {self._reason}"
 
-    def scores(self, texts: Sequence[Any]) -> Scores:
-        """Return logits and pooled embeddings of texts, or of (text, text) pairs, in their order."""
-        read = [as_pair(text) for text in texts]
+    def scores(self, texts: Iterable[Any]) -> Scores:
+        """Return logits and pooled embeddings of texts, or of (text, text) pairs, in their order; at least one.
+
+        Raises:
+            DataError: If they are not one text after the other, or pairs where single texts were trained on.
+        """
+        read = given_texts(texts)
         if self._are_pairs is not None:
             check_pairs(read, self._are_pairs, "what is to be labelled", "training")
         return self.answering.scores(read)
 
-    def predict(self, texts: Sequence[Any]) -> list[str]:
+    def predict(self, texts: Iterable[Any]) -> list[str]:
         """Return the label name of each text, or of each (text, text) pair."""
-        return [self.label_names[label] for label in self.scores(texts).predictions] if len(texts) else []
+        texts = given_texts(texts)
+        return [self.label_names[label] for label in self.scores(texts).predictions] if texts else []
 
-    def predict_proba(self, texts: Sequence[Any]) -> np.ndarray:
+    def predict_proba(self, texts: Iterable[Any]) -> np.ndarray:
         """Return probabilities `[n, n_labels]`, columns in the order of `label_names`."""
-        if not len(texts):
-            return np.empty((0, len(self.label_names)))
-        return self.scores(texts).probabilities
+        texts = given_texts(texts)
+        return self.scores(texts).probabilities if texts else np.empty((0, len(self.label_names)))
 
     def answers(self, texts: Sequence[str]) -> list[dict[str, Any]]:
         """Return each text with its label and every label's probability, ready for JSON."""

@@ -35,6 +35,10 @@ def load_recipe(source: str | Path | Recipe | None = None, **overrides: Any) -> 
     >>> load_recipe(learning_rate=2e-4).training.learning_rate
     0.0002
     """
+    if not isinstance(source, str | Path | Recipe | None):
+        raise ConfigError(
+            f"recipe is a {type(source).__name__}: name a file or a recipe, and give fields as arguments of their own"
+        )
     where = str(source) if isinstance(source, str | Path) else "arguments"
     tree = source.model_dump() if isinstance(source, Recipe) else {} if source is None else read_tree(source)
     lay_over(tree, overrides)

@@ -152,3 +152,12 @@ def test_labels_that_are_refused(cells, arguments, fragment):
 def test_labels_may_all_be_missing_where_they_are_optional():
     assert labels(["", None], is_optional=True) is None
     assert labels([-1, -1], names=("x", "y"), is_indexed=True, is_optional=True) is None
+
+
+def test_a_label_of_half_a_character_is_refused():
+    with pytest.raises(DataError) as caught:
+        clean_labels(["a", "b\ud83d"], [4, 5], column="y", source="x.jsonl")
+    assert str(caught.value) == (
+        "x.jsonl: label column 'y' holds half a character in row 6 (rows are counted from 1, below any header), which no "
+        "file can hold: write these labels without it"
+    )

@@ -159,3 +159,12 @@ def test_declared_names_may_be_fractions():
 
 def test_known_strings_that_are_written_as_integers():
     assert encode_labels([7, "x"], ("7", "x")).codes.tolist() == [0, 1]
+
+
+def test_a_long_label_is_named_by_its_ends():
+    with pytest.raises(DataError) as caught:
+        encode_labels(["x" * 500 + "end"], ["a", "b"])
+    assert str(caught.value) == (
+        f"labels: unknown label '{'x' * 39}...{'x' * 13}end' in row 1 (rows are counted from 1); the training rows have "
+        "'a', 'b'. Mend these labels, or add such rows to train"
+    )
