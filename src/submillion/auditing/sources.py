@@ -11,6 +11,7 @@ import numpy as np
 
 from submillion.data import RawRows, encode_labels, read_rows
 from submillion.data.label_form import labels_in
+from submillion.data.look_alike import said_of_look_alikes
 from submillion.data.multi_label import SeveralLabels
 from submillion.data.opened import plural
 from submillion.data.pairs import check_pairs, hold_pairs
@@ -144,6 +145,7 @@ def read_splits(
             source=", ".join(rows.source for rows in labelled),
         )
         codes, names = encoded.codes, encoded.names
+        notes += said_of_look_alikes(names, ", ".join(rows.source for rows in labelled))
     has_label = np.repeat([split.has_labels for split in splits], [split.n_rows for split in splits])
     every = np.full(len(has_label), UNREAD, dtype=np.int64)
     every[has_label] = codes

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from submillion.data.look_alike import look_alike, written_out
 from submillion.data.opened import plural, rows_phrase
 from submillion.errors import ConfigError, DataError
 
@@ -198,6 +199,8 @@ def _encode_as_known(
     if unknown:
         kinds = sorted({str(label) for _, label in unknown})
         stored = "" if tuple(map(str, values)) == names else f", stored as {_some(values)}"
+        if alike := [group for group in look_alike([*kinds, *names]) if not set(names).issuperset(group)]:
+            stored += f" ({written_out(alike[0])} only look alike)"
         raise DataError(
             f"{source}: unknown label{'s' * (len(kinds) > 1)} {_some(kinds)} in {rows_phrase([row for row, _ in unknown])} (rows are "
             f"counted from 1); the training rows have {_some(names)}{stored}. Mend these labels, or add such "

@@ -10,6 +10,7 @@ import numpy as np
 from submillion.data.carve import Rows, carve, drawn
 from submillion.data.duplicates import sha256_of_hashes, text_hashes
 from submillion.data.labels import Encoded
+from submillion.data.look_alike import said_of_look_alikes
 from submillion.data.multi_label import LabelColumn, encode_rows, label_counts, row_keys, said_of_sets, strata
 from submillion.data.opened import plural
 from submillion.data.pairs import check_pairs, hold_pairs
@@ -130,6 +131,7 @@ def load_splits(
     if max_rows_per_class is not None:
         rows = _subsampled(rows, max_rows_per_class, seed, notes)
     _check_rows(rows, encoded.names, notes)
+    notes.extend(said_of_look_alikes(encoded.names, rows.source))
     carved_share = validation_share if given is None else 0.0
     shares = {"validation": carved_share, "calibration": calibration_share}
     if rows.labels.ndim == 2:  # a temperature and the estimates are for one label a row

@@ -168,3 +168,12 @@ def test_a_long_label_is_named_by_its_ends():
         f"labels: unknown label '{'x' * 39}...{'x' * 13}end' in row 1 (rows are counted from 1); the training rows have "
         "'a', 'b'. Mend these labels, or add such rows to train"
     )
+
+
+def test_an_unknown_label_that_looks_like_a_known_one_is_written_out():
+    with pytest.raises(DataError) as caught:
+        encode_labels(["caf\u00e9", "z"], ["B", "b", "cafe\u0301"], source="v.csv")
+    assert str(caught.value) == (
+        "v.csv: unknown labels 'caf\u00e9', 'z' in row 1 and 1 other (rows are counted from 1); the training rows have 'B', "
+        "'b', 'cafe\u0301' ('caf\\xe9', 'cafe\\u0301' only look alike). Mend these labels, or add such rows to train"
+    )

@@ -307,3 +307,13 @@ def test_r8_with_ten_rows_a_class(orange):
     assert np.bincount(splits.train.labels).tolist() == [10] * 8
     assert splits.label_names == ("acq", "crude", "earn", "grain", "interest", "money-fx", "ship", "trade")
     assert splits.n_left_out == 5
+
+
+def test_labels_that_look_alike_are_told_of():
+    rows = [(f"text {row}", ["Sport", "sport", "the x", "the\u00a0x", "other"][row % 5]) for row in range(20)]
+    told = [note for note in load_splits(rows).notes if "differ only" in note]
+    assert told == [
+        "list: labels 'Sport', 'sport' differ only in case, white space or Unicode form, and are taken for 2 different ones.",
+        "list: labels 'the x', 'the\\xa0x' differ only in case, white space or Unicode form, and are taken for 2 different "
+        "ones.",
+    ]
