@@ -49,6 +49,7 @@ class Look:
         baselines: Baselines,
         *,
         are_train: bool,
+        seen: np.ndarray | None = None,
     ) -> "Look":
         """Return how rows look.
 
@@ -58,12 +59,19 @@ class Look:
             baselines: The run's; its TF-IDF says which words are known.
             are_train: Whether the baselines were fitted on them: then these do not score them, and a word counts as known
                 where another row holds it too, as it would were the row new.
+            seen: Of further rows: which of them stand among the train rows too, `[n]` of bool; their words count as known
+                as those of train rows do, so that the two look the same. None: none of them.
         """
-        least = 2 if are_train else 1
-        known = {word for word, n_rows in rows_with_word(baselines).items() if n_rows >= least}
+        counts = rows_with_word(baselines)
+        known, known_to_train = ({word for word, n in counts.items() if n >= least} for least in (1, 2))
+        if are_train:
+            seen = np.ones(len(texts), dtype=bool)
+        outside = surface(texts, known)
+        if seen is not None and seen.any():
+            outside[seen] = surface([texts[row] for row in np.flatnonzero(seen).tolist()], known_to_train)
         scores = {} if are_train else baselines.scores(texts, embeddings)
         characters = "".join(sorted(set().union(*texts))) if are_train else ""
-        return cls(embeddings["mean"], surface(texts, known), scores, characters)
+        return cls(embeddings["mean"], outside, scores, characters)
 
 
 def rows_with_word(baselines: Baselines) -> dict[str, int]:

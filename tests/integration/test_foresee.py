@@ -10,6 +10,8 @@ import pytest
 import submillion
 from conftest import learnable_rows, write_csv
 from submillion.cli.main import main
+from submillion.evaluation.unlike import Unlike
+from submillion.statistics import Interval
 
 
 def rows_of(n, seed=0):
@@ -69,6 +71,31 @@ def test_rows_from_elsewhere_are_found_and_described(run):
     assert set("ÄÖÜ") <= set(group["characters"])
     scores = pd.read_csv(run.parent / "mixed" / "rows.csv")["unlike"]
     assert scores[200:].mean() > 0.8 > 0.2 > scores[:200].mean()
+
+
+def test_rows_that_were_trained_on_are_not_unlike_training(tmp_path, tiny_encoder):
+    rows = learnable_rows(240)  # a number at the end of each, a word that no other row has
+    submillion.train(
+        rows, output=tmp_path / "run", model=tiny_encoder("bert"), num_train_epochs=1, quiet=True
+    )
+    for data in (rows, [text for text, _ in rows]):
+        report = submillion.evaluate(tmp_path / "run", data, output=tmp_path / "out", quiet=True)
+        shutil.rmtree(tmp_path / "out")
+        assert report["ood_share"]["at_least"] == 0
+        assert report["ood_share"]["value"] < 0.1
+        assert any(note.startswith("240 of 240 rows stand") for note in report["notes"])
+
+
+@pytest.mark.parametrize(("low", "n_groups"), [(0.0, 0), (0.05, 1)])
+def test_no_group_is_shown_where_there_may_be_no_unlike_row(run, tmp_path, monkeypatch, low, n_groups):
+    def found(known, new, seed):
+        scores = np.where(np.arange(len(new)) < 40, 0.9, 0.1)
+        return Unlike(Interval(0.1, low, 0.2, "new rows", 0.95), low, scores, 0.6)
+
+    monkeypatch.setattr("submillion.evaluation.unlabelled.find_unlike", found)
+    rows = ["the same words for a goal"] * 40 + [text for text, _ in rows_of(110, seed=20)]
+    report = submillion.evaluate(run, rows, output=tmp_path / "out", quiet=True)
+    assert len(report["groups"]) == n_groups
 
 
 def test_rows_are_named_by_their_place_in_the_data(run, tmp_path):

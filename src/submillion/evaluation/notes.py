@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from submillion.data import RawRows
 from submillion.data.duplicates import HASH_LETTERS
 from submillion.run import RunFolder, read_json
@@ -37,17 +39,20 @@ def say_who_answers(record: dict[str, Any]) -> list[str]:
     return [f"`predict` answers by {recommended['name']}: {recommended['reason']}"]
 
 
-def warn_of_rows_seen(folder: RunFolder, split: str | None, hashes: Sequence[str]) -> list[str]:
+def rows_seen(folder: RunFolder, hashes: Sequence[str]) -> np.ndarray:
+    """Return which rows, of these `text_hashes`, stand in the rows that the run was trained on, `[n]` of bool."""
+    learnt = set(read_json(folder.train_hashes)) if folder.train_hashes.is_file() else set()
+    return np.array([text_hash[:HASH_LETTERS] in learnt for text_hash in hashes], dtype=bool)
+
+
+def warn_of_rows_seen(split: str | None, seen: np.ndarray) -> list[str]:
     """Say where the figures speak of rows that the run has learnt or chosen by."""
     if split == "validation":
         return ["these are the run's validation rows: figures on rows that it chose by are optimistic"]
-    if not folder.train_hashes.is_file():
-        return []
-    learnt = set(read_json(folder.train_hashes))
-    n_seen = sum(text_hash[:HASH_LETTERS] in learnt for text_hash in hashes)
+    n_seen = int(seen.sum())
     if not n_seen:
         return []
     return [
-        f"{n_seen:,} of {len(hashes):,} rows stand in the rows that the run was trained on: "
+        f"{n_seen:,} of {len(seen):,} rows stand in the rows that the run was trained on: "
         "the figures are optimistic, for the baselines too"
     ]

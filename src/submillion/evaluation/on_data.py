@@ -19,7 +19,13 @@ from submillion.evaluation.keeping import keep_scored_rows, kept
 from submillion.evaluation.label_reads import note_read
 from submillion.evaluation.labelled import LabelledReport, evaluate_labelled
 from submillion.evaluation.multi_label import check_several, keep_rows, report_of_rows, with_threshold
-from submillion.evaluation.notes import say_who_answers, warn_of_no_labels, warn_of_rows_seen, warn_of_weights
+from submillion.evaluation.notes import (
+    rows_seen,
+    say_who_answers,
+    warn_of_no_labels,
+    warn_of_rows_seen,
+    warn_of_weights,
+)
 from submillion.evaluation.options import Options
 from submillion.evaluation.plots import plot_confusion
 from submillion.evaluation.reading import check_unlabelled, columns_of, encoded, read_as_trained
@@ -81,9 +87,10 @@ def _evaluate_labelled(
     hashes = text_hashes(rows.texts)
     report |= note_read(folder, record, rows, hashes, _purpose(options))
     adapter = load_adapter(folder.path, encoder=options.encoder)
-    scores, look, baselines = _scored(folder, rows, adapter)
+    are_seen = rows_seen(folder, hashes)
+    scores, look, baselines = _scored(folder, rows, adapter, are_seen)
     thresholds = thresholds_of(record)
-    seen = warn_of_rows_seen(folder, report["split"], hashes)
+    seen = warn_of_rows_seen(report["split"], are_seen)
     if thresholds is not None:
         scores = with_threshold(scores, thresholds)
         report |= report_of_rows(labels, scores, look, record)
@@ -153,9 +160,10 @@ def _evaluate_unlabelled(
     options: Options,
 ) -> dict[str, Any]:
     """Report on rows without labels."""
-    scores, look, baselines = _scored(folder, rows, load_adapter(folder.path, encoder=options.encoder))
-    foreseen, unlike = foresee(folder, record, rows.texts, scores, look, baselines)
     hashes = text_hashes(rows.texts)
+    seen = rows_seen(folder, hashes)
+    scores, look, baselines = _scored(folder, rows, load_adapter(folder.path, encoder=options.encoder), seen)
+    foreseen, unlike = foresee(folder, record, rows.texts, scores, look, baselines)
     ordered = hashlib.sha256("\n".join(hashes).encode()).hexdigest()
     report = {
         "run": str(folder.path),
@@ -166,7 +174,7 @@ def _evaluate_unlabelled(
         "notes": [
             *warn_of_no_labels(rows, options.unlabelled),
             *rows.notes,
-            *warn_of_rows_seen(folder, None, hashes),
+            *warn_of_rows_seen(None, seen),
             *warn_of_weights(record),
             *say_who_answers(record),
         ],
@@ -176,11 +184,13 @@ def _evaluate_unlabelled(
     return report
 
 
-def _scored(folder: RunFolder, rows: RawRows, adapter: Adapter) -> tuple[Scores, Look, Baselines]:
+def _scored(
+    folder: RunFolder, rows: RawRows, adapter: Adapter, seen: np.ndarray
+) -> tuple[Scores, Look, Baselines]:
     """Return the adapter's scores, how the rows look, and the baselines."""
     scores, embeddings = adapter.scores_and_embeddings(rows.texts)
     baselines = load_baselines(folder.baselines)
-    return scores, Look.of(rows.texts, embeddings, baselines, are_train=False), baselines
+    return scores, Look.of(rows.texts, embeddings, baselines, are_train=False, seen=seen), baselines
 
 
 def _predictions(adapter: Adapter, baselines: Baselines, texts: Sequence[str]) -> dict[str, np.ndarray]:

@@ -134,7 +134,8 @@ def foresee(
         for row in most
         if unlike.scores[row] > 0
     ]
-    groups = _groups(known, texts, unlike, look, baselines, seed)
+    # Where the share may well be 0, the rows that look most unlike are those that chance made so.
+    groups = _groups(known, texts, unlike, look, baselines, seed) if unlike.share.low > 0 else []
     said["groups"] = [_described(group, len(texts), scores.predictions, names) for group in groups]
     return said, unlike.scores
 

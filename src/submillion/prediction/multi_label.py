@@ -113,7 +113,7 @@ class MultiLabelPredictor(Predictor):
             yield [start + index, self.named(decisions), *row]
 
     def _notes(self, format: str) -> tuple[str, ...]:
-        return (f"a label is given from a probability of {self.threshold:.3f} on; a row may have none",)
+        return (f"a label is given from a probability of {self.threshold:.3g} on; a row may have none",)
 
 
 def label_place(data: DataConfig) -> LabelColumn:
