@@ -1,0 +1,37 @@
+"""Temperatures on few rows, and on rows of labels that cannot be given."""
+
+import numpy as np
+from scipy.special import log_softmax
+
+from submillion.temperature import LOWEST, fit_temperature, fit_temperatures
+
+
+def drawn(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return scores that are right in 96 of 100 rows, and the labels."""
+    labels = rng.integers(0, 4, n)
+    scores = rng.normal(size=(n, 4))
+    scores[np.arange(n), labels] += 3
+    return scores, labels
+
+
+def test_a_few_rows_that_are_all_right_do_not_make_it_certain():
+    rng = np.random.default_rng(0)
+    new, truth = drawn(4_000, rng)
+    losses = []
+    for _ in range(20):
+        temperature = fit_temperature(*drawn(25, rng))
+        losses.append(-log_softmax(new / temperature, axis=1)[np.arange(4_000), truth].mean())
+    assert max(losses) < 0.3  # 0.13 at the best temperature; above 2 where 25 right rows alone decide
+
+
+def test_many_rows_decide_alone():
+    scores, labels = drawn(20_000, np.random.default_rng(1))
+    assert 0.3 < fit_temperature(scores, labels) < 0.4  # 1/3 is the true one
+
+
+def test_labels_that_cannot_be_given_count_nothing():
+    scores, labels = drawn(200, np.random.default_rng(2))
+    wider = np.c_[scores, np.full(200, -np.inf)]
+    assert np.isclose(fit_temperature(wider, labels), fit_temperature(scores, labels))
+    assert fit_temperature([[2.0, -np.inf]] * 3, [0] * 3) >= LOWEST
+    assert fit_temperatures({"a": wider}, np.full(200, 4)) == {}
