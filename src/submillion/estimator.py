@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from submillion import api
 from submillion.data import encode_labels, read_rows
+from submillion.data.columns import is_missing
 from submillion.data.pairs import as_pair
 from submillion.errors import ConfigError, DataError
 from submillion.multi_label import MULTI_LABEL
@@ -154,7 +155,8 @@ class Targets:
         classes: Of an earlier ``y``, in order; None: those of this one.
 
     Raises:
-        DataError: If an array of two dimensions holds something else than 0 and 1, or a label is none of ``classes``.
+        DataError: If a label is missing, labels are of several types, an array of two dimensions holds something else than
+            0 and 1, or a label is none of ``classes``.
 
     >>> Targets([["a"], [], ["a", "b"]]).indicator.tolist()
     [[1, 0], [0, 0], [1, 1]]
@@ -163,6 +165,8 @@ class Targets:
     """
 
     def __init__(self, y: Any, classes: np.ndarray | None = None):
+        if y is None:
+            raise DataError("y is None, and labels are needed: give one a text, or a list of them")
         y = y.toarray() if hasattr(y, "toarray") else getattr(y, "values", y)
         is_ragged = not hasattr(y, "ndim") and any(isinstance(row, list | tuple | set) for row in y)
         if hasattr(y, "ndim") and y.ndim == 1 and y.dtype == object:
@@ -170,10 +174,12 @@ class Targets:
         self.rows: list[Any]
         found: Any
         if is_ragged:
-            self.is_multi_label, self.rows = True, [list(row) for row in y]
-            found = sorted({label for row in self.rows for label in row})
+            self.is_multi_label, self.rows = True, [[row] if is_missing(row) else list(row) for row in y]
+            found = sorted({label for row in _of_one_type(self.rows) for label in row})
         else:
             array = np.asarray(y)
+            if array.ndim == 1:
+                _of_one_type([[label] for label in (y if isinstance(y, list | tuple) else array.tolist())])
             self.is_multi_label = array.ndim == 2 and array.shape[1] > 1
             if array.ndim > 2 or (self.is_multi_label and not np.isin(array, (0, 1)).all()):
                 raise DataError(
@@ -209,12 +215,41 @@ class Targets:
         return matrix
 
 
+def _of_one_type(rows: list[list[Any]]) -> list[list[Any]]:
+    """Return each row's labels, if they can be sorted: numpy would write 1 as "1" beside a string.
+
+    Raises:
+        DataError: If one is missing, or strings stand beside others.
+
+    >>> _of_one_type([["a"], ["b", "c"]])
+    [['a'], ['b', 'c']]
+    """
+    kinds: dict[bool, tuple[int, Any]] = {}
+    for number, row in enumerate(rows, start=1):
+        for label in row:
+            if is_missing(label):
+                raise DataError(
+                    f"y has no label in row {number}: give every row one, or leave these rows out"
+                )
+            kinds.setdefault(isinstance(label, str), (number, label))
+    if len(kinds) > 1:
+        (_, text), (number, other) = kinds[True], kinds[False]
+        raise DataError(
+            f"y holds strings and others, {text!r} and in row {number} {other!r}: give labels of one type, such as str(label)"
+        )
+    return rows
+
+
 def _checked_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the recipe fields, none of which the estimator sets itself.
 
     >>> _checked_fields({"rank": 4})
     {'rank': 4}
     """
+    if not isinstance(fields, Mapping):
+        raise ConfigError(
+            f"fields is a {type(fields).__name__}: give a dict of recipe fields and their values"
+        )
     if clashes := [f"{name!r} (use {_INSTEAD[name]})" for name in fields if name in _INSTEAD]:
         raise ConfigError(f"fields may not hold {', '.join(clashes)}: leave them out")
     return dict(fields)
@@ -254,8 +289,11 @@ def _texts(values: Any) -> list[str]:
         array = array[:, 0]
     if array.ndim == 2 and array.shape[1] == 2:
         array = np.array([as_pair(tuple(row)) for row in array] + [None], dtype=object)[:-1]
-    if array.ndim != 1 or not all(isinstance(text, str) for text in array):
-        raise DataError(
-            f"X must be a sequence of texts, not of shape {array.shape}: pass one column of strings, or two"
-        )
+    if array.ndim != 1:
+        shape = f" of shape {array.shape}" if array.ndim else ""
+        given = "a single text" if isinstance(values, str) else f"a {type(values).__name__}{shape}"
+        raise DataError(f"X is {given}: give a list of texts, or one column of strings, or two")
+    for row, text in enumerate(array, start=1):
+        if not isinstance(text, str):
+            raise DataError(f"X has {type(text).__name__} {str(text)[:60]} in row {row}: give texts alone")
     return list(array)

@@ -170,14 +170,48 @@ def test_kept_run_folder(classifier, tmp_path):
 def test_errors_say_what_to_do(classifier):
     with pytest.raises(DataError, match="X has 90 texts and y 3 labels: they must be as many"):
         classifier.fit(TEXTS, LABELS[:3])
-    with pytest.raises(DataError, match="X must be a sequence of texts"):
+    with pytest.raises(DataError, match=r"X has tuple \(1, 2\) in row 1: give texts alone"):
         classifier.fit([[1, 2]] * 3, LABELS[:3])
+    with pytest.raises(DataError, match=r"X is a list of shape \(3, 3\): give a list of texts"):
+        classifier.fit([["a", "b", "c"]] * 3, LABELS[:3])
+    with pytest.raises(DataError, match="X is a single text: give a list of texts"):
+        classifier.fit("a text", LABELS)
+    with pytest.raises(DataError, match="X has NoneType None in row 2: give texts alone"):
+        classifier.fit([TEXTS[0], None], LABELS[:2])
     with pytest.raises(DataError, match="only one class, 'sport'"):
         classifier.fit(TEXTS, ["sport"] * 90)
     with pytest.raises(BudgetError, match="budget=10 is too small"):
         clone(classifier).set_params(budget=10).fit(TEXTS, LABELS)
     with pytest.raises(ConfigError, match="there is no recipe field 'epochs'"):
         clone(classifier).set_params(fields={"epochs": 1}).fit(TEXTS, LABELS)
+    with pytest.raises(ConfigError, match="fields is a list: give a dict"):
+        clone(classifier).set_params(fields=["rank"]).fit(TEXTS, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        (None, "y is None, and labels are needed: give one a text, or a list of them"),
+        (["a", None, "b"], "y has no label in row 2: give every row one, or leave these rows out"),
+        (
+            pd.Series(["a", "b", pd.NA], dtype="string"),
+            "y has no label in row 3: give every row one, or leave these rows out",
+        ),
+        ([["a"], None, ["b"]], "y has no label in row 2: give every row one, or leave these rows out"),
+        (
+            ["a", 1, "b"],
+            "y holds strings and others, 'a' and in row 2 1: give labels of one type, such as str(label)",
+        ),
+        (
+            [["a", 1], [], ["b"]],
+            "y holds strings and others, 'a' and in row 1 1: give labels of one type, such as str(label)",
+        ),
+    ],
+)
+def test_labels_that_cannot_be_sorted_are_refused(classifier, labels, says):
+    with pytest.raises(DataError) as caught:
+        classifier.fit(TEXTS[:3], labels)
+    assert str(caught.value) == says
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,16 @@ from conftest import ROOT
 SOURCE = ROOT / "src" / "submillion"
 
 ORDER = [
-    {"alternatives", "errors", "one_vs_rest", "plain_yaml", "speedups", "temperature", "terminal"},
+    {
+        "alternatives",
+        "errors",
+        "one_vs_rest",
+        "plain_yaml",
+        "shortened",
+        "speedups",
+        "temperature",
+        "terminal",
+    },
     {"disk", "multi_label", "shapes"},
     {"run", "recipe", "confusion", "probe"},
     {"encoders", "statistics"},

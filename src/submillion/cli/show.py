@@ -10,11 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from submillion.data.opened import plural
+from submillion.shortened import by_its_ends
 from submillion.statistics import percent
 from submillion.terminal import Console, harmless, on_one_line
 
-MOST_LETTERS = 60
-"""A name in a table is shortened to so many."""
+MOST_LABELS = 60
+"""Of more labels those with the lowest F1 are shown."""
 
 
 def result(value: Any, as_json: bool, table: Callable[[Any], None]) -> None:
@@ -51,8 +52,7 @@ def _print_table(console: Console, title: str, table: Table) -> None:
 
 def _name(name: str) -> str:
     """Return a label's name, or a value of a column, for one line of a table; a long one without its middle."""
-    line = on_one_line(name)
-    return escape(line if len(line) <= MOST_LETTERS else f"{line[: MOST_LETTERS - 20]}...{line[-17:]}")
+    return escape(by_its_ends(on_one_line(name)))
 
 
 def plans(report: dict[str, Any]) -> None:
@@ -204,13 +204,18 @@ def _measured(console: Console, figures: dict[str, Any]) -> None:
     _figures_table(console, str(figures["data"]), figures)
     _verdicts(console, figures)
     table = _table("label", ">precision", ">recall", ">F1", ">rows")
-    for row in figures["per_class"]:
+    n_labels = len(figures["per_class"])
+    shown = figures["per_class"]
+    if n_labels > MOST_LABELS:
+        shown = sorted(shown, key=lambda row: _value(row["f1"]))[:MOST_LABELS]
+    for row in shown:
         table.add_row(
             _name(row["label"]),
             *(_share(row[key]) for key in ("precision", "recall", "f1")),
             f"{row['support']:,}",
         )
-    _print_table(console, "\nby label, %", table)
+    which = "" if len(shown) == n_labels else f", the {MOST_LABELS} of {n_labels} with the lowest F1"
+    _print_table(console, f"\nby label, %{which}", table)
     if "against" in figures:
         console.print(figures["against"]["verdict"]["sentence"], soft_wrap=True)
     _slices(console, figures.get("slices"))
@@ -229,6 +234,11 @@ def _measured(console: Console, figures: dict[str, Any]) -> None:
         console.print(
             f"these are the run's test rows; their labels were read {len(reads)} time(s): {_purposes(reads)}"
         )
+
+
+def _value(figure: Any) -> float:
+    """Return a figure without its interval, 0 where there is none."""
+    return float((figure["value"] if isinstance(figure, dict) else figure) or 0)
 
 
 def _share(figure: Any) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from submillion.data.look_alike import look_alike, written_out
 from submillion.data.opened import plural, rows_phrase
 from submillion.errors import ConfigError, DataError
+from submillion.shortened import by_its_ends
 
 Label = str | int
 
@@ -19,9 +20,6 @@ REGRESSION = (
 """What labels are that measure, and what to do."""
 
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,3})?")
-
-MOST_LETTERS = 60
-"""Letters of a label in a message."""
 
 MOST_NUMBERS = 20
 """Classes that are numbered, and not named, with few rows each: up to so many are never taken for a measurement."""
@@ -225,11 +223,5 @@ def _readings(
 
 
 def _some(items: Sequence[Label], most: int = 20) -> str:
-    shown = ", ".join(map(_shortened, items[:most]))
+    shown = ", ".join(by_its_ends(repr(item)) for item in items[:most])
     return shown + (f", ... ({len(items)} in all)" if len(items) > most else "")
-
-
-def _shortened(item: Label) -> str:
-    """Return a label as it is written in Python, a long one without its middle."""
-    shown = repr(item)
-    return shown if len(shown) <= MOST_LETTERS else f"{shown[: MOST_LETTERS - 20]}...{shown[-17:]}"

@@ -1,6 +1,7 @@
 """Tables on the terminal: one row a line, whatever labels and texts hold."""
 
 from submillion.cli import show
+from submillion.shortened import MOST_LETTERS
 
 
 def answer(label: str, text: str) -> dict:
@@ -22,7 +23,7 @@ def test_a_long_label_is_shown_by_its_ends(capsys):
     assert one.startswith("firstxxx")
     assert one.split()[0].endswith("xxxone")
     assert two.split()[0].endswith("xxxtwo")
-    assert len(one.split()[0]) == show.MOST_LETTERS
+    assert len(one.split()[0]) == MOST_LETTERS
 
 
 def test_several_labels_and_none(capsys):
@@ -32,3 +33,23 @@ def test_several_labels_and_none(capsys):
         ["a\\nb,", "c", "0.900,", "0.800", "a", "text"],
         ["-", "-"],
     ]
+
+
+def test_of_many_labels_those_that_are_found_worst_are_shown(capsys):
+    def figure(value):
+        return {"value": value, "low": value, "high": value, "covers": "rows", "level": 0.95}
+
+    labels = [
+        {"label": f"label {n}", "precision": 0.5, "recall": 0.5, "f1": n / 200, "support": 3}
+        for n in range(200)
+    ]
+    figures = {
+        **{key: figure(0.5) for key in ("accuracy", "macro_f1")},
+        **{"data": "rows.csv", "n": 600, "baselines": [], "test_reads": None, "per_class": labels[::-1]},
+    }
+    show._measured(show._console(), figures)
+    lines = capsys.readouterr().out.splitlines()
+    assert "by label, %, the 60 of 200 with the lowest F1" in lines
+    assert [line.split()[1] for line in lines if line.startswith("label ")][1:] == list(map(str, range(60)))
+    show._measured(show._console(), figures | {"per_class": labels[:60]})
+    assert "by label, %" in capsys.readouterr().out.splitlines()

@@ -165,7 +165,7 @@ def test_a_long_label_is_named_by_its_ends():
     with pytest.raises(DataError) as caught:
         encode_labels(["x" * 500 + "end"], ["a", "b"])
     assert str(caught.value) == (
-        f"labels: unknown label '{'x' * 39}...{'x' * 13}end' in row 1 (rows are counted from 1); the training rows have "
+        f"labels: unknown label '{'x' * 36}...{'x' * 16}end' in row 1 (rows are counted from 1); the training rows have "
         "'a', 'b'. Mend these labels, or add such rows to train"
     )
 

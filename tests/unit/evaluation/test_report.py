@@ -247,3 +247,11 @@ def test_one_row(page):
 
 def test_the_same_report_gives_the_same_page(page):
     assert page(labelled(), TEXTS).source == page(labelled(), TEXTS).source
+
+
+def test_long_labels_and_those_of_two_lines_leave_the_page_readable(page):
+    names = ("two\nlines", "x" * 500, "sport")
+    found = page(as_kept(labelled(names=names)))
+    assert "two\\nlines" in found.source
+    assert found.source.count("x" * 500) == 2  # what the pointer tells of a column and of a row of the matrix
+    assert "x" * 100 not in found.text
