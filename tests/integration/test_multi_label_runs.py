@@ -78,6 +78,8 @@ def test_the_run_says_what_it_is(trained):
     assert "calibration" not in record["data"]["splits"]
     assert record["temperatures"] == {}
     assert record["figures"]["validation"]["micro_f1"]["value"] > 0.85
+    shown = [each["name"] for each in record["figures"]["validation"]["baselines"]]
+    assert shown == ["majority", "tfidf_svm", "probe_mean", "probe_first"]  # as `evaluate` has them
     assert any("rows without any" in note for note in record["data"]["notes"])
 
 

@@ -89,8 +89,8 @@ def encode_labels(
         values, class_names = declared if declared_values is None else declared_values, declared
         of_row = {label: str(label) for label in set(labels)}
     if len(of_row) < 2 or len(set(of_row.values())) < 2:
-        only = f"only one class, {next(iter(of_row))!r}" if of_row else "no labels"
-        raise DataError(f"{source}: there is {only}; a classifier needs rows of at least two classes")
+        only = f"is only one class, {next(iter(of_row))!r}" if of_row else "are no labels"
+        raise DataError(f"{source}: there {only}; a classifier needs rows of at least two classes")
     if names is not None:
         class_names = _renamed(class_names, values, names, source)
     position = {value: i for i, value in enumerate(declared if declared is not None else values)}

@@ -75,8 +75,8 @@ class SeveralLabels:
         missing = [name for name in columns if name not in opened.columns]
         if missing and need != "never" and (need == "required" or len(missing) < len(columns)):
             raise DataError(
-                f"{opened.name}: there is no label column {', '.join(map(repr, missing))}. Columns found: "
-                f"{', '.join(map(repr, opened.columns))}"
+                f"{opened.name}: there is no label column {', '.join(map(repr, missing))}: name those that are there by "
+                f"--label-columns. Columns found: {', '.join(map(repr, opened.columns))}"
             )
         others = tuple(name for name in opened.columns if name not in columns)
         if missing or need == "never":

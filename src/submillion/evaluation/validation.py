@@ -44,11 +44,12 @@ def _of_several_labels(folder: RunFolder, record: dict[str, Any]) -> dict[str, A
     if not folder.scores("validation").is_file():
         return {}
     rows = read_scores(folder.scores("validation"))
+    scores = read_look(folder.look("validation")).scores  # in alphabetical order, as the file has them
     report = evaluate_multi_label(
         rows.labels,
         rows.scores,
         record["data"]["label_names"],
-        read_look(folder.look("validation")).scores,
+        {name: scores[name] for name in record["baselines"]["members"] if name in scores},
         record["thresholds"],
         margin=record["recipe"]["evaluation"]["margin"] / 100,
         seed=record["recipe"]["seed"],

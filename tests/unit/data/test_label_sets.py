@@ -119,3 +119,16 @@ def test_test_labels_are_never_read_and_later_rows_as_in_training(tmp_path):
     assert labels_as_trained(rows, trained, None) == SeveralLabels()
     frame = pandas.DataFrame({"text": ["x"], "a": [1], "b": [0]})
     assert labels_as_trained(frame, trained, None).columns == ["a", "b"]
+
+
+def test_no_labels_at_all_and_columns_that_are_missing():
+    rows = {"text": ["one", "two"], "a": [0, 0], "b": [0, 0]}
+    several = SeveralLabels(columns=("a", "b"))
+    with pytest.raises(DataError) as caught:
+        encode_rows(read_rows(rows, label_column=several).labels, source="x.csv")
+    assert str(caught.value) == "x.csv: there are no labels; a classifier needs rows of at least two classes"
+    with pytest.raises(DataError) as caught:
+        read_rows(rows, label_column=SeveralLabels(columns=("a", "c")))
+    assert str(caught.value) == (
+        "dict: there is no label column 'c': name those that are there by --label-columns. Columns found: 'text', 'a', 'b'"
+    )
