@@ -326,6 +326,17 @@ def test_from_standard_input_to_standard_output(run, tmp_path, monkeypatch, caps
     assert said.err.endswith(b"9 rows labelled -> -\n")
 
 
+@pytest.mark.parametrize("given", ["", "text\n", "no header\nor name\n"])
+def test_bad_input_leaves_standard_output_empty(run, monkeypatch, capsysbinary, given):
+    piped(monkeypatch, given)
+    with pytest.raises(SystemExit) as caught:
+        main(["predict", str(run), "--input", "-", "--output", "-"])
+    assert caught.value.code == 1
+    said = capsysbinary.readouterr()
+    assert said.out == b""
+    assert said.err.startswith(b"error: <stdin>: ")
+
+
 def test_evaluate_and_train_from_standard_input(run, trained, tmp_path, monkeypatch, capsys):
     rows = learnable_rows(60, seed=5)
     piped(monkeypatch, as_csv(rows))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from itertools import chain, islice
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -150,8 +151,10 @@ class Predictor:
         if is_file and Path(source).expanduser().resolve() == path.resolve():
             raise ConfigError(f"output={str(output)!r} is the file that is read: name another")
         n_rows, notes = 0, self._notes(chosen)
+        chunks = self.read(source, text_columns)
+        first = list(islice(chunks, 1))  # bad input is found before a header stands on standard output
         with destination(output) as place, self._writer(chosen, place) as write:
-            for chunk in self.read(source, text_columns):
+            for chunk in chain(first, chunks):
                 notes = (*chunk.notes, *notes)  # the reader's stand with the last chunk
                 if not chunk.texts:
                     continue
