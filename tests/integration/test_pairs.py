@@ -118,6 +118,16 @@ def test_single_texts_are_refused(trained, tmp_path):
             verb(trained[0], str(tmp_path / "single.csv"))
 
 
+def test_single_texts_leave_standard_output_empty(trained, tmp_path, capsysbinary):
+    single = tmp_path / "single.csv"
+    single.write_text("text\nIt rains.\n")
+    with pytest.raises(SystemExit):
+        main(["predict", str(trained[0]), "--input", str(single), "--text-columns", "text", "--output", "-"])
+    said = capsysbinary.readouterr()
+    assert said.out == b""
+    assert said.err.startswith(b"error: ")
+
+
 def test_evaluate_notes_the_read_of_test_and_takes_lists(trained):
     run, _, test = trained
     report = submillion.evaluate(run, test)

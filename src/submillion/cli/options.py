@@ -90,6 +90,9 @@ class Weights(click.ParamType[Any]):
         if not isinstance(value, str) or "=" not in value:
             return value
         parts = [part.rpartition("=") for part in value.split(",") if part.strip()]
+        labels = [label.strip() for label, _, _ in parts]
+        if twice := [label for label in labels if labels.count(label) > 1]:
+            self.fail(f"{value!r} gives {twice[0]!r} twice: give each label one weight", param, ctx)
         try:
             return {label.strip(): float(weight) for label, _, weight in parts}
         except ValueError:

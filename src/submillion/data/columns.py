@@ -148,6 +148,11 @@ def _find_pair(
     if not isinstance(text_columns, PairColumns):
         return _find_texts(columns, text_columns, label, problems)
     *firsts, second = text_columns
+    if second in firsts:
+        problems.append(
+            f"column {second!r} cannot be both texts of a pair: name another by --text-columns or --text-pair-column"
+        )
+        return text_columns
     others = [column for column in columns if column != second]
     found = _find_texts(others, firsts or None, label, problems)
     if second not in columns:

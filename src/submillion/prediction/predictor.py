@@ -68,9 +68,13 @@ class Predictor:
             DataError: If they are not one text after the other, or pairs where single texts were trained on.
         """
         read = given_texts(texts)
-        if self._are_pairs is not None:
-            check_pairs(read, self._are_pairs, "what is to be labelled", "training")
+        self._check_form(read)
         return self.answering.scores(read)
+
+    def _check_form(self, texts: Sequence[str]) -> None:
+        """Refuse single texts where pairs were trained on, and pairs where single texts were."""
+        if self._are_pairs is not None:
+            check_pairs(texts, self._are_pairs, "what is to be labelled", "training")
 
     def predict(self, texts: Iterable[Any]) -> list[str]:
         """Return the label name of each text, or of each (text, text) pair."""
@@ -153,6 +157,8 @@ class Predictor:
         n_rows, notes = 0, self._notes(chosen)
         chunks = self.read(source, text_columns)
         first = list(islice(chunks, 1))  # bad input is found before a header stands on standard output
+        for chunk in first:
+            self._check_form(chunk.texts)
         with destination(output) as place, self._writer(chosen, place) as write:
             for chunk in chain(first, chunks):
                 notes = (*chunk.notes, *notes)  # the reader's stand with the last chunk

@@ -76,7 +76,10 @@ def test_flags_become_values(arguments, name, value):
     assert given(parsed(*arguments)) == {name: value}
 
 
-@pytest.mark.parametrize("arguments", [("--rank", "x"), ("--head", "none"), ("--learning-rate", "fast")])
+@pytest.mark.parametrize(
+    "arguments",
+    [("--rank", "x"), ("--head", "none"), ("--learning-rate", "fast"), ("--class-weights", "a=1,b=2,a=3")],
+)
 def test_wrong_values_are_wrong_usage(arguments):
     with pytest.raises(click.BadParameter):
         raise CliRunner().invoke(train, ["--output", "o", *arguments], standalone_mode=False).exception

@@ -137,3 +137,11 @@ def test_kept_by_content_of_both(tiny_encoder, tmp_path, monkeypatch):
         )
     }
     assert len(names) == 5
+
+
+def test_one_column_is_no_pair(pairs_csv):
+    with pytest.raises(DataError) as caught:
+        read_rows(pairs_csv, text_columns=PairColumns(("premise", "premise")))
+    assert "column 'premise' cannot be both texts of a pair: name another by --text-columns or" in str(
+        caught.value
+    )
