@@ -137,7 +137,10 @@ class Lines:
             "onnx": [
                 f'session = onnxruntime.InferenceSession(f"{{folder}}/{ONNX}", providers=["CPUExecutionProvider"])'
             ],
-            "openvino": [f'compiled = openvino.compile_model(f"{{folder}}/{OPENVINO}", "CPU")'],
+            "openvino": [
+                'precision = {"INFERENCE_PRECISION_HINT": "f32"}  # else bf16, where the processor has it',
+                f'compiled = openvino.compile_model(f"{{folder}}/{OPENVINO}", "CPU", precision)',
+            ],
         }[self.format]
 
     def _run(self) -> list[str]:
