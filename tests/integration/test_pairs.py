@@ -147,13 +147,13 @@ def test_evaluate_notes_the_read_of_test_and_takes_lists(trained):
 def test_the_readmes_lines_give_the_same_logits(trained, monkeypatch):
     adapter = trained[0] / "adapter"
     (code,) = re.findall(r"```python\n(.*?)```", (adapter / "README.md").read_text(), re.DOTALL)
-    firsts, seconds = zip(*[texts for texts, _ in pair_rows(12, 7)], strict=True)
-    example = 'firsts, seconds = ["a first text"], ["a second text"]'
+    texts = [texts for texts, _ in pair_rows(12, 7)]
+    example = 'texts = [("a first text", "a second text")]'
     assert code.count(example) == 1
     monkeypatch.chdir(adapter)
     space: dict = {}
-    exec(code.replace(example, f"firsts, seconds = {list(firsts)!r}, {list(seconds)!r}"), space)
-    ours = submillion.load(adapter).scores(list(zip(firsts, seconds, strict=True))).logits
+    exec(code.replace(example, f"texts = {texts!r}"), space)
+    ours = submillion.load(adapter).scores(texts).logits
     assert np.ptp(ours, axis=0).min() > 1e-4
     np.testing.assert_allclose(ours, space["logits"].numpy(), rtol=0, atol=1e-5)
 

@@ -13,9 +13,11 @@ from submillion.disk import check_writable, disk_refusals, replace_folder, tempo
 from submillion.errors import ConfigError, RunError
 from submillion.exporters.archive import write_zip
 from submillion.exporters.gate import EXACT, INT8, Bounds, Figures, passed
-from submillion.exporters.readme import Lines, readme
+from submillion.exporters.lines import Lines
+from submillion.exporters.readme import readme
 from submillion.exporters.rows import gate_rows
 from submillion.exporters.source import Source, load_source
+from submillion.model.readme_lines import ReadmeLines
 from submillion.model.saved import save_tokenizer
 from submillion.multi_label import refuse
 from submillion.run import read_json, settle, write_json
@@ -199,9 +201,7 @@ def _write_common(source: Source, folder: Path, format: str) -> Lines:
         config.save_pretrained(str(folder))
     return Lines(
         format=format,
-        pooling=source.pooling,
-        label_names=saved.label_names,
-        max_length=saved.max_length,
+        common=ReadmeLines(saved.label_names, saved.max_length, source.pooling == "mean"),
         pad_token_id=int(saved.model.config.pad_token_id or 0),
         temperature=source.temperature,
         encoder=None if source.is_packaged else source.model_name,
@@ -222,10 +222,10 @@ def _write_record(source: Source, lines: Lines, folder: Path, figures: Figures, 
         "format": lines.format,
         "precision": precision,
         "model": source.model_name,
-        "pooling": lines.pooling,
-        "label_names": list(lines.label_names),
+        "pooling": source.pooling,
+        "label_names": list(lines.common.label_names),
         "label_values": list(source.saved.label_values),
-        "max_length": lines.max_length,
+        "max_length": lines.common.max_length,
         "temperature": lines.temperature,
         "gate": figures.to_json(),
         "versions": {name: version(name) for name in packages},

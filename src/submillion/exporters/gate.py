@@ -13,7 +13,7 @@ from scipy.special import softmax
 
 from submillion.data.tokens import tokenize
 from submillion.errors import RunError
-from submillion.exporters.readme import Lines
+from submillion.exporters.lines import Lines
 from submillion.exporters.rows import GateRows
 from submillion.exporters.source import Source
 from submillion.model.build import quiet_transformers

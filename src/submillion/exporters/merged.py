@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from submillion.exporters.merge import merged_model
 from submillion.exporters.source import Source
 from submillion.model.build import quiet_transformers
-from submillion.model.saved import HEAD
+from submillion.model.files import HEAD
 
 
 def write_merged(source: Source, folder: Path) -> None:

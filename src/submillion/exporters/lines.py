@@ -1,0 +1,160 @@
+"""The lines that run an export without the package that made it: its README shows them, the gate runs them."""
+
+import json
+from dataclasses import dataclass
+
+from submillion.model.readme_lines import ReadmeLines
+
+ONNX = "model.onnx"
+OPENVINO = "openvino_model.xml"
+
+NO_TELEMETRY = (
+    'sys.modules.setdefault("openvino_telemetry", None)  # else OpenVINO tells its makers that it is imported'
+)
+
+
+@dataclass(frozen=True)
+class Lines:
+    """What the lines of an export depend on.
+
+    Attributes:
+        format: One of `export.FORMATS`.
+        common: What they share with those of the adapter.
+        pad_token_id: What shorter rows are filled with.
+        temperature: What logits are divided by before the softmax.
+        encoder: The base, for an adapter; None: the pip package's.
+    """
+
+    format: str
+    common: ReadmeLines
+    pad_token_id: int
+    temperature: float
+    encoder: str | None
+
+    def code(self, folder: str = ".") -> str:
+        """Return Python that defines `logits_of(texts)`, `probabilities_of(texts)` and `names`."""
+        lines = [
+            *self._imports(),
+            "",
+            f"folder = {json.dumps(folder)}" + ("  # this folder" if folder == "." else ""),
+            *self._names(),
+            *self._tokenizer(),
+            *self._model(),
+            "",
+            "",
+            *self._run(),
+            "",
+            "",
+            *_LOGITS_OF.format(pad=self.pad_token_id).splitlines(),
+            "",
+            "",
+            *_PROBABILITIES_OF.format(temperature=self.temperature).splitlines(),
+            "",
+            "",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def _imports(self) -> list[str]:
+        if self.format in ("onnx", "openvino"):
+            runtime = "onnxruntime" if self.format == "onnx" else "openvino"
+            numeric = sorted(("import numpy as np", f"import {runtime}"))
+            start = ["import json"]
+            if self.format == "openvino":
+                start += ["import sys", "", NO_TELEMETRY]
+            return [*start, "", *numeric, "from tokenizers import Tokenizer"]
+        is_packaged = self.encoder is None
+        return [
+            "import numpy as np",
+            *self.common.imports(of_adapter=self.format == "peft", is_packaged=is_packaged),
+        ]
+
+    def _names(self) -> list[str]:
+        if self.format == "peft":
+            return [self.common.names()]
+        if self.format == "merged":
+            return []
+        return [
+            'with open(f"{folder}/config.json", encoding="utf-8") as file:',
+            '    names = {int(index): name for index, name in json.load(file)["id2label"].items()}',
+        ]
+
+    def _tokenizer(self) -> list[str]:
+        if self.format in ("peft", "merged"):
+            return ["tokenizer = AutoTokenizer.from_pretrained(folder)"]
+        return [
+            'tokenizer = Tokenizer.from_file(f"{folder}/tokenizer.json")',
+            "tokenizer.no_padding()",
+            f"tokenizer.enable_truncation(max_length={self.common.max_length})",
+        ]
+
+    def _model(self) -> list[str]:
+        source = "str(get_model_path())" if self.encoder is None else json.dumps(self.encoder)
+        return {
+            "peft": [
+                f"encoder = {source}  # the base: its hub id, or the folder where it lies",
+                *self.common.adapted(),
+            ],
+            "merged": [
+                f"model = {self.common.auto_class}.from_pretrained(folder, dtype=torch.float32).eval()",
+                "names = model.config.id2label",
+                *self.common.head(),
+            ],
+            "onnx": [
+                f'session = onnxruntime.InferenceSession(f"{{folder}}/{ONNX}", providers=["CPUExecutionProvider"])'
+            ],
+            "openvino": [
+                'precision = {"INFERENCE_PRECISION_HINT": "f32"}  # else bf16, where the processor has it',
+                f'compiled = openvino.compile_model(f"{{folder}}/{OPENVINO}", "CPU", precision)',
+            ],
+        }[self.format]
+
+    def _run(self) -> list[str]:
+        inputs = '{"input_ids": ids, "attention_mask": mask}'
+        if self.format == "onnx":
+            body = [f'return session.run(["logits"], {inputs})[0]']
+        elif self.format == "openvino":
+            body = [f'return compiled({inputs})["logits"]']
+        else:
+            body = [
+                "ids, mask = torch.from_numpy(ids), torch.from_numpy(mask)",
+                "with torch.inference_mode():",
+                *(f"    {line}" for line in self.common.logits("input_ids=ids, attention_mask=mask")),
+                "return logits.numpy()",
+            ]
+        encode = (
+            f'    return {self.common.tokenized()}["input_ids"]'
+            if self.format in ("peft", "merged")
+            else "    return [row.ids for row in tokenizer.encode_batch_fast(texts)]"
+        )
+        return [
+            "def encode(texts):",
+            encode,
+            "",
+            "",
+            "def run(ids, mask):",
+            *(f"    {line}" for line in body),
+        ]
+
+
+_LOGITS_OF = '''def logits_of(texts, tokens_at_once=1024):
+    """Texts of like length run together, so that little is padded; the order stays."""
+    rows = encode(texts)
+    order = sorted(range(len(rows)), key=lambda row: -len(rows[row]))
+    logits = np.empty((len(rows), len(names)), dtype=np.float32)
+    while order:
+        longest = max(1, len(rows[order[0]]))
+        n_rows = max(1, tokens_at_once // longest)
+        batch, order = order[:n_rows], order[n_rows:]
+        ids = np.full((len(batch), longest), {pad}, dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for place, row in enumerate(batch):
+            ids[place, : len(rows[row])] = rows[row]
+            mask[place, : len(rows[row])] = 1
+        logits[batch] = run(ids, mask)
+    return logits'''
+
+_PROBABILITIES_OF = '''def probabilities_of(texts):
+    """Softmax of the logits over the temperature that was fitted on held-back rows; 1.0 where none was."""
+    logits = logits_of(texts) / {temperature!r}
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return odds / odds.sum(axis=1, keepdims=True)'''
