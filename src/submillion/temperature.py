@@ -15,9 +15,7 @@ def fit_temperature(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     """Return the temperature by which ``softmax(scores / temperature)`` has the lowest log loss, within 0.01 and 100.
 
     A row's label counts ``(n + 1) / (n + 2)`` and the other labels share the rest (Platt 1999, Probabilistic outputs for
-    support vector machines, section 2.2): else a few rows that are all right would make every answer certain. At an
-    accuracy of 96 % the log loss on new rows is then 0.05 above the best possible instead of 0.67 with 25 rows, and the
-    same with 400 (simulated, means of 60 draws).
+    support vector machines, section 2.2): else a few rows that are all right would make every answer certain.
 
     Args:
         scores: Scores `[n, n_labels]` of rows that the model was not fitted on, finite for their labels.

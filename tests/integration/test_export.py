@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -12,7 +10,8 @@ import pytest
 from safetensors.torch import save_file
 
 import submillion
-from conftest import BLOCK_SUBMILLION, learnable_rows, write_csv
+from conftest import learnable_rows, write_csv
+from readmes import Answers, answers_of
 from submillion.cli.main import main
 from submillion.errors import ConfigError, RunError
 from submillion.model.build import quiet_transformers
@@ -29,30 +28,6 @@ CASES = [
     )
 ] + [("mean", "onnx", True)]
 TEXTS = [text for text, _ in learnable_rows(40, seed=5)] + ["goal", "", "moon " * 80]
-
-WITHOUT_SUBMILLION = (
-    BLOCK_SUBMILLION
-    + """
-folders, texts, answers = *json.loads(sys.argv[1]), {}
-for name, (folder, bases) in folders.items():
-    os.chdir(folder)
-    (code,) = re.findall(r"```python\\n(.*?)```", open("README.md", encoding="utf-8").read(), re.DOTALL)
-    example = 'texts = ["a text to classify"]'
-    assert code.count(example) == 1
-    code = code.replace(example, "texts = " + repr(texts))
-    for told, base in bases.items():  # an adapter's reader says where the base lies
-        code = code.replace(f"encoder = {told!r}".replace("'", '"'), f"encoder = {base!r}")
-    space = {}
-    exec(code, space)
-    answers[name] = [
-        list(dict(space["names"]).values()),
-        space["logits_of"](texts).tolist(),
-        space["probabilities_of"](texts).tolist(),
-        space["logits_of"](texts[:1]).tolist(),
-    ]
-json.dump(answers, open(sys.argv[2], "w"))
-"""
-)
 
 
 def name_of(pooling: str, format: str, int8: bool) -> str:
@@ -103,19 +78,10 @@ def exports(runs, tmp_path_factory) -> dict[str, dict]:
 
 
 @pytest.fixture(scope="module")
-def answers(exports, tiny_encoder, tmp_path_factory) -> dict[str, list]:
-    """Names, logits and probabilities that each README's own lines give where submillion cannot be imported."""
-    out = tmp_path_factory.mktemp("answers") / "answers.json"
-    bases = {Path(tiny_encoder(family)).name: tiny_encoder(family) for family in POOLINGS.values()}
-    told = json.dumps([{name: [made["output"], bases] for name, made in exports.items()}, TEXTS])
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_SUBMILLION, told, str(out)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(out.read_text())
+def answers(exports, tiny_encoder, tmp_path_factory) -> dict[str, Answers]:
+    bases = [tiny_encoder(family) for family in POOLINGS.values()]
+    asked = {name: (made["output"], TEXTS) for name, made in exports.items()}
+    return answers_of(asked, bases, tmp_path_factory.mktemp("answers"))
 
 
 @pytest.mark.parametrize("case", CASES, ids=[name_of(*case) for case in CASES])
@@ -123,13 +89,14 @@ def test_readme_lines_answer_as_the_run_does(runs, exports, answers, case):
     pooling, _, int8 = case
     predictor = submillion.load(runs[pooling])
     scores = predictor.scores(TEXTS)
-    names, logits, probabilities, alone = answers[name_of(*case)]
-    assert names == list(predictor.label_names)
+    given = answers[name_of(*case)]
+    logits, probabilities = given["logits"], given["probabilities"]
+    assert given["names"] == list(predictor.label_names)
     spread = scores.logits.std(axis=0).min()
     assert spread > 0.1, "logits that do not depend on the text prove nothing"
     loose = (0.3 if int8 else 1e-4) * spread
     np.testing.assert_allclose(logits, scores.logits, rtol=0, atol=loose)
-    np.testing.assert_allclose(alone, scores.logits[:1], rtol=0, atol=loose)
+    np.testing.assert_allclose(given["alone"], scores.logits[:1], rtol=0, atol=loose)
     temperature = json.loads((runs[pooling] / "run.json").read_text())["temperatures"]["adapter"]
     divided = np.array(logits) / temperature
     odds = np.exp(divided - divided.max(1, keepdims=True))

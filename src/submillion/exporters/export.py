@@ -19,7 +19,6 @@ from submillion.exporters.rows import gate_rows
 from submillion.exporters.source import Source, load_source
 from submillion.model.readme_lines import ReadmeLines
 from submillion.model.saved import save_tokenizer
-from submillion.multi_label import refuse
 from submillion.run import read_json, settle, write_json
 
 SCHEMA_VERSION = 1
@@ -147,11 +146,6 @@ def _check_rows(source: Source) -> None:
     Raises:
         ConfigError: If it is one.
     """
-    refuse(
-        source.saved.threshold is not None,
-        "export",
-        f"use the adapter folder {source.adapter} itself, whose README holds the lines that load it",
-    )
     if source.saved.are_pairs or source.saved.stride is not None:
         kind = "pairs of texts" if source.saved.are_pairs else "windows of long texts"
         raise ConfigError(
@@ -196,12 +190,13 @@ def _write_common(source: Source, folder: Path, format: str) -> Lines:
     )
     if format in ("onnx", "openvino"):
         config = copy.deepcopy(saved.model.config)
-        config.id2label = dict(enumerate(saved.label_names))
-        config.label2id = {name: index for index, name in enumerate(saved.label_names)}
+        source.put_labels_into(config)
         config.save_pretrained(str(folder))
     return Lines(
         format=format,
-        common=ReadmeLines(saved.label_names, saved.max_length, source.pooling == "mean"),
+        common=ReadmeLines(
+            saved.label_names, saved.max_length, source.pooling == "mean", threshold=saved.threshold
+        ),
         pad_token_id=int(saved.model.config.pad_token_id or 0),
         temperature=source.temperature,
         encoder=None if source.is_packaged else source.model_name,
@@ -227,6 +222,8 @@ def _write_record(source: Source, lines: Lines, folder: Path, figures: Figures, 
         "label_values": list(source.saved.label_values),
         "max_length": lines.common.max_length,
         "temperature": lines.temperature,
+        "problem_type": source.saved.problem_type,
+        "threshold": source.saved.threshold,
         "gate": figures.to_json(),
         "versions": {name: version(name) for name in packages},
         "files": {

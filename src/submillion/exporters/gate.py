@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
 
 from submillion.data.tokens import tokenize
 from submillion.errors import RunError
@@ -17,7 +16,8 @@ from submillion.exporters.lines import Lines
 from submillion.exporters.rows import GateRows
 from submillion.exporters.source import Source
 from submillion.model.build import quiet_transformers
-from submillion.scoring import score
+from submillion.multi_label import is_exact
+from submillion.scoring import MultiLabelScores, Scores, score
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Bounds:
 
     Attributes:
         tolerance: Largest difference of a logit, as a share of the standard deviation of the run's logits; inclusive.
-        changed_labels: Largest share of rows whose label changes; the rows allowed are rounded up.
+        changed_labels: Largest share of rows whose label, or any of whose labels, changes; the rows allowed are rounded up.
     """
 
     tolerance: float
@@ -42,7 +42,7 @@ class Bounds:
 
 
 EXACT = Bounds(tolerance=1e-3, changed_labels=0.0)
-"""For fp32: what rounding moves, with room; a label turns only where two logits are as close as that."""
+"""For fp32: what rounding moves, with room; a label turns only where two logits, or a sigmoid and the threshold, are as close."""
 
 INT8 = Bounds(tolerance=0.5, changed_labels=0.02)
 """For int8."""
@@ -59,7 +59,8 @@ class Figures:
         largest_difference: Of a logit, as a share of that spread.
         mean_difference: Of a logit without sign, likewise.
         largest_probability_difference: At the run's temperature.
-        changed_labels: Rows whose label changes.
+        changed_labels: Rows whose label, or any of whose labels, changes.
+        measure: What is called accuracy: of rows that may have several labels, exact match.
         accuracy_of_run: Where labels are known.
         accuracy_of_export: On the same rows.
         bounds: What was allowed.
@@ -72,6 +73,7 @@ class Figures:
     mean_difference: float
     largest_probability_difference: float
     changed_labels: int
+    measure: str
     accuracy_of_run: float | None
     accuracy_of_export: float | None
     bounds: Bounds
@@ -89,7 +91,7 @@ class Figures:
         accuracy = (
             ""
             if self.accuracy_of_run is None or self.accuracy_of_export is None
-            else f"; accuracy {100 * self.accuracy_of_run:.1f} % of the run, {100 * self.accuracy_of_export:.1f} % of the export"
+            else f"; {self.measure} {100 * self.accuracy_of_run:.1f} % of the run, {100 * self.accuracy_of_export:.1f} % of the export"
         )
         return (
             f"compared with the run in fp32 on {self.rows:,} rows ({self.rows_are}): logits differ by at most "
@@ -99,23 +101,43 @@ class Figures:
 
 
 def compare(
-    logits: np.ndarray, exported: np.ndarray, rows: GateRows, temperature: float, bounds: Bounds
+    logits: np.ndarray,
+    exported: np.ndarray,
+    rows: GateRows,
+    bounds: Bounds,
+    *,
+    temperature: float = 1.0,
+    threshold: float | None = None,
 ) -> Figures:
     """Return how far ``exported`` logits are from the run's, both `[n, n_labels]`.
 
     Logits of one value alone have no spread: their differences are then taken as they are.
 
+    Args:
+        logits: The run's.
+        exported: The export's.
+        rows: What they were given for.
+        bounds: What is allowed.
+        temperature: What they are divided by before the softmax.
+        threshold: Where rows may have several labels: the sigmoid from which on a label is given; else None.
+
     >>> rows = GateRows(["a", "b"], np.array([0, 1]), "two rows")
-    >>> found = compare(np.eye(2), np.array([[1.0, 0.0], [0.6, 0.5]]), rows, 1.0, EXACT)
+    >>> found = compare(np.eye(2), np.array([[1.0, 0.0], [0.6, 0.5]]), rows, EXACT)
     >>> found.changed_labels, found.largest_difference, found.accuracy_of_run, found.accuracy_of_export
     (1, 1.2, 1.0, 0.5)
     """
+
+    def scored(of: np.ndarray) -> Scores:
+        if threshold is None:
+            return Scores(of / temperature, of[:, :0])
+        return MultiLabelScores(of, of[:, :0], threshold)
+
+    ours, theirs = scored(logits), scored(exported)
     spread = float(logits.std())
     difference = np.abs(exported - logits) / (spread or 1.0)
-    moved = np.abs(softmax(exported / temperature, axis=1) - softmax(logits / temperature, axis=1))
-    labels, new_labels = logits.argmax(1), exported.argmax(1)
     accuracies = [
-        None if rows.labels is None else float((each == rows.labels).mean()) for each in (labels, new_labels)
+        None if rows.labels is None else float(is_exact(rows.labels, each.predictions).mean())
+        for each in (ours, theirs)
     ]
     return Figures(
         rows=len(logits),
@@ -123,8 +145,9 @@ def compare(
         spread_of_logits=spread,
         largest_difference=float(difference.max()),
         mean_difference=float(difference.mean()),
-        largest_probability_difference=float(moved.max()),
-        changed_labels=int((labels != new_labels).sum()),
+        largest_probability_difference=float(np.abs(theirs.probabilities - ours.probabilities).max()),
+        changed_labels=int((~is_exact(ours.predictions, theirs.predictions)).sum()),
+        measure="accuracy" if threshold is None else "exact match",
         accuracy_of_run=accuracies[0],
         accuracy_of_export=accuracies[1],
         bounds=bounds,
@@ -155,7 +178,9 @@ def passed(source: Source, lines: Lines, folder: Path, rows: GateRows, bounds: B
         raise RunError(
             f"the {lines.format} export gives no logits of shape {logits.shape}: nothing was written; choose another format"
         )
-    figures = compare(logits, exported, rows, source.temperature, bounds)
+    figures = compare(
+        logits, exported, rows, bounds, temperature=source.temperature, threshold=saved.threshold
+    )
     if figures.largest_difference > bounds.tolerance or figures.changed_labels > bounds.allowed_changes(
         figures.rows
     ):

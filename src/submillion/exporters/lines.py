@@ -38,6 +38,7 @@ class Lines:
             "",
             f"folder = {json.dumps(folder)}" + ("  # this folder" if folder == "." else ""),
             *self._names(),
+            *self.common.decided(),
             *self._tokenizer(),
             *self._model(),
             "",
@@ -48,7 +49,7 @@ class Lines:
             *_LOGITS_OF.format(pad=self.pad_token_id).splitlines(),
             "",
             "",
-            *_PROBABILITIES_OF.format(temperature=self.temperature).splitlines(),
+            *self._probabilities().splitlines(),
             "",
             "",
         ]
@@ -135,6 +136,11 @@ class Lines:
             *(f"    {line}" for line in body),
         ]
 
+    def _probabilities(self) -> str:
+        if self.common.threshold is not None:
+            return _SIGMOIDS_OF
+        return _PROBABILITIES_OF.format(temperature=self.temperature)
+
 
 _LOGITS_OF = '''def logits_of(texts, tokens_at_once=1024):
     """Texts of like length run together, so that little is padded; the order stays."""
@@ -158,3 +164,7 @@ _PROBABILITIES_OF = '''def probabilities_of(texts):
     logits = logits_of(texts) / {temperature!r}
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     return odds / odds.sum(axis=1, keepdims=True)'''
+
+_SIGMOIDS_OF = '''def probabilities_of(texts):
+    """Sigmoids of the logits, each label's own; a row's need not add up to 1."""
+    return 1 / (1 + np.exp(-logits_of(texts)))'''

@@ -26,14 +26,12 @@ def merged_model(source: Source) -> Any:
     Args:
         source: With `pooling: first` the head is in the model, with `mean` it is ``source.saved.model.head``.
     """
-    names = source.saved.label_names
     with quiet_transformers():
-        base = load_base(source.saved.encoder, source.pooling, names)
+        base = load_base(source.saved.encoder, source.pooling, source.saved.label_names)
         adapted = PeftModel.from_pretrained(base, str(source.adapter), is_trainable=False)
         adapted.merge_adapter()
         model = _unloaded(adapted.get_base_model()).eval()
-    model.config.id2label = dict(enumerate(names))
-    model.config.label2id = {name: index for index, name in enumerate(names)}
+    source.put_labels_into(model.config)
     return model
 
 

@@ -16,6 +16,10 @@ EXAMPLE = [
     "for text, row in zip(texts, probabilities_of(texts)):",
     '    print(names[int(row.argmax())], round(float(row.max()), 3), text, sep="\\t")',
 ]
+EXAMPLE_OF_SEVERAL_LABELS = [
+    EXAMPLE[0],
+    '    print([names[label] for label, p in enumerate(row) if p >= threshold], text, sep="\\t")',
+]
 
 
 def readme(lines: Lines, model_name: str, told: Sequence[str]) -> str:
@@ -32,6 +36,8 @@ def readme(lines: Lines, model_name: str, told: Sequence[str]) -> str:
         "onnx": "an ONNX graph, pooling and head inside",
         "openvino": "an OpenVINO model, pooling and head inside",
     }[lines.format]
+    is_single = lines.common.threshold is None
+    example = [lines.common.example(), *(EXAMPLE if is_single else EXAMPLE_OF_SEVERAL_LABELS)]
     return "\n".join(
         [
             f"# A text classifier: {kind}",
@@ -40,11 +46,12 @@ def readme(lines: Lines, model_name: str, told: Sequence[str]) -> str:
             f"It runs without the package that made it: `pip install {NEEDS[lines.format]}`, then, in this folder:",
             "",
             "```python",
-            lines.code() + "\n".join([lines.common.example(), *EXAMPLE]),
+            lines.code() + "\n".join(example),
             "```",
             "",
             *(f"- {sentence}" for sentence in told),
-            "- `export.json` holds the figures of the comparison with the trained model, the temperature and each file's sha256.",
+            "- `export.json` holds the figures of the comparison with the trained model, the "
+            f"{'temperature' if is_single else 'threshold'} and each file's sha256.",
             "",
         ]
     )

@@ -10,9 +10,12 @@ import numpy as np
 
 from submillion.data import RawRows, read_rows
 from submillion.data.duplicates import sha256_of_hashes, text_hashes
+from submillion.data.multi_label import LabelColumn
 from submillion.data.read import columns_present
 from submillion.errors import ConfigError, DataError
 from submillion.exporters.source import Source
+from submillion.prediction.multi_label import label_place
+from submillion.recipe import Recipe, checked_recipe
 from submillion.scoring import read_scores
 
 MOST_ROWS = 256
@@ -28,7 +31,8 @@ class GateRows:
 
     Attributes:
         texts: At least one.
-        labels: Indices of the label names, `[n]`; None where they are not known.
+        labels: Indices of the label names, `[n]`, or 0 and 1 where rows may have several, `[n, n_labels]`; None where they
+            are not known.
         name: What they are, without where they lie.
     """
 
@@ -47,8 +51,10 @@ def gate_rows(source: Source, data: Any = None, text_columns: Sequence[str] | No
         ConfigError: If there are no rows at all.
     """
     if data is not None:
-        columns = text_columns or columns_present(data, *_columns(source))[0]
-        rows = read_rows(data, text_columns=columns, labels="never")
+        found_texts, label_column = columns_present(data, *_columns(source))
+        rows = read_rows(
+            data, text_columns=text_columns or found_texts, label_column=label_column, labels="never"
+        )
         return _drawn(rows.texts, None, "rows given")
     for split in ("validation", "train"):
         if (found := _of_run(source, split)) is not None:
@@ -78,18 +84,19 @@ def _of_run(source: Source, split: str) -> GateRows | None:
 
 
 def _read_again(source: Source, name: str) -> RawRows | None:
+    text_columns, label_column = _columns(source)
     try:
-        return read_rows(name, text_columns=_columns(source)[0], labels="never")
+        return read_rows(name, text_columns=text_columns, label_column=label_column, labels="never")
     except DataError:
         return None
 
 
-def _columns(source: Source) -> tuple[Sequence[str] | None, str | None]:
+def _columns(source: Source) -> tuple[Sequence[str] | None, LabelColumn]:
     """Return where text and label stood in training."""
-    if source.record is None:
+    if source.record is None or source.folder is None:
         return None, None
-    data = source.record["recipe"]["data"]
-    return data["text_columns"], data["label_column"]
+    data = checked_recipe(source.record["recipe"], str(source.folder.run_json), Recipe).data
+    return data.text_columns, label_place(data)
 
 
 def _packaged() -> GateRows:

@@ -38,6 +38,12 @@ class Source:
         """``first`` or ``mean``."""
         return "first" if self.saved.model.head is None else "mean"
 
+    def put_labels_into(self, config: Any) -> None:
+        """Write the labels' names, and whether a row may have several, into an encoder's config."""
+        config.id2label = dict(enumerate(self.saved.label_names))
+        config.label2id = {name: index for index, name in enumerate(self.saved.label_names)}
+        config.problem_type = self.saved.problem_type
+
     @property
     def is_packaged(self) -> bool:
         """Whether the base is the default encoder of the pip package."""

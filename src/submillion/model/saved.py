@@ -55,6 +55,11 @@ class SavedClassifier:
     stride: int | None = None
     threshold: float | None = None
 
+    @property
+    def problem_type(self) -> str:
+        """What transformers calls it that a row has one label, or may have several."""
+        return SINGLE_LABEL if self.threshold is None else MULTI_LABEL
+
 
 def save_adapter(
     model: Classifier,

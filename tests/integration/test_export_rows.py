@@ -1,0 +1,161 @@
+"""Exports of runs whose rows are more than one text with one label: each answers as the run does, by the lines of its README."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_multi_label_runs import planted, write_jsonl
+
+import submillion
+from conftest import learnable_rows
+from readmes import Answers, answers_of
+from submillion.cli.main import main
+from submillion.errors import RunError
+
+KINDS = ("labels",)
+POOLINGS = {"first": "roberta", "mean": "bert"}
+FORMATS = ("peft", "merged", "onnx", "openvino")
+CASES = [f"{kind}-{pooling}-{format}" for kind in KINDS for pooling in POOLINGS for format in FORMATS]
+TEXTS = {"labels": [text for text, _ in planted(40, seed=5)] + ["goal", "", "moon " * 80]}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, tiny_encoder) -> dict[str, Path]:
+    """A run of each kind and pooling, with validation rows that can be read again."""
+    folder = tmp_path_factory.mktemp("runs")
+    of_kind = {"labels": {"train": write_jsonl(folder / "labels.jsonl", planted(400))}}
+    for kind in KINDS:
+        for pooling, family in POOLINGS.items():
+            submillion.train(
+                output=folder / f"{kind}-{pooling}",
+                model=tiny_encoder(family),
+                pooling=pooling,
+                rank=8,
+                target_modules=("all-linear",),
+                num_train_epochs=12,
+                learning_rate=3e-3,
+                head_init="random",
+                numerics="exact",
+                min_rows_to_split=100,
+                validation_share=0.2,
+                quiet=True,
+                **{"max_length": 24} | of_kind[kind],
+            )
+    return {f"{kind}-{pooling}": folder / f"{kind}-{pooling}" for kind in KINDS for pooling in POOLINGS}
+
+
+@pytest.fixture(scope="module")
+def exports(runs, tmp_path_factory) -> dict[str, dict]:
+    """Each case's `export.json`, exported once."""
+    folder = tmp_path_factory.mktemp("exports")
+    return {
+        case: submillion.export(runs[case.rpartition("-")[0]], folder / case, format=case.rpartition("-")[2])
+        for case in CASES
+    }
+
+
+@pytest.fixture(scope="module")
+def answers(exports, tiny_encoder, tmp_path_factory) -> dict[str, Answers]:
+    asked = {case: (made["output"], TEXTS[case.partition("-")[0]]) for case, made in exports.items()}
+    bases = [tiny_encoder(family) for family in POOLINGS.values()]
+    return answers_of(asked, bases, tmp_path_factory.mktemp("answers"))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_readme_lines_answer_as_the_run_does(runs, exports, answers, case):
+    kind, texts = case.partition("-")[0], TEXTS[case.partition("-")[0]]
+    predictor = submillion.load(runs[case.rpartition("-")[0]])
+    logits, given = predictor.scores(texts).logits, answers[case]
+    spread = logits.std(axis=0).min()
+    assert spread > 0.1, "logits that do not depend on the text prove nothing"
+    np.testing.assert_allclose(given["logits"], logits, rtol=0, atol=1e-4 * spread)
+    np.testing.assert_allclose(given["alone"], logits[:1], rtol=0, atol=1e-4 * spread)
+    labels = predictor.predict(texts)
+    assert [line.split("\t")[0] for line in given["printed"]] == list(map(str, labels))
+    if kind == "labels":
+        assert len(set(map(tuple, labels))) > 2, "sets of labels that are all alike prove nothing"
+        np.testing.assert_allclose(given["probabilities"], predictor.predict_proba(texts), atol=1e-5)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_gate_compared_the_runs_own_rows(runs, exports, case):
+    record = json.loads((runs[case.rpartition("-")[0]] / "run.json").read_text())
+    gate = exports[case]["gate"]
+    assert gate["rows_are"] == "the run's validation rows"
+    assert gate["rows"] == record["data"]["splits"]["validation"]["n_rows"]
+    assert 0 < gate["largest_difference"] <= gate["bounds"]["tolerance"]
+    figures = record["figures"]["validation"]
+    assert (
+        gate["accuracy_of_run"]
+        == gate["accuracy_of_export"]
+        == pytest.approx(figures["accuracy"]["value"], abs=1e-5)
+    )
+    assert gate["measure"] == ("exact match" if case.startswith("labels") else "accuracy")
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_several_labels_stand_in_the_export(runs, exports, pooling):
+    threshold = json.loads((runs[f"labels-{pooling}"] / "run.json").read_text())["thresholds"]["adapter"]
+    for format in FORMATS:
+        made = exports[f"labels-{pooling}-{format}"]
+        assert (made["problem_type"], made["threshold"]) == ("multi_label_classification", threshold)
+        assert (
+            f"threshold = {threshold!r}  # a text has every label"
+            in Path(made["output"], "README.md").read_text()
+        )
+        if format != "peft":
+            config = json.loads(Path(made["output"], "config.json").read_text())
+            assert config["problem_type"] == "multi_label_classification"
+
+
+def test_a_merged_model_of_several_labels_is_run_so_by_a_pipeline(runs, exports):
+    from transformers import pipeline
+
+    texts = TEXTS["labels"][:8]
+    answer = pipeline("text-classification", model=exports["labels-first-merged"]["output"], top_k=None)
+    names = submillion.load(runs["labels-first"]).label_names
+    given = [
+        [{each["label"]: each["score"] for each in row}[name] for name in names] for row in answer(texts)
+    ]
+    np.testing.assert_allclose(given, submillion.load(runs["labels-first"]).predict_proba(texts), atol=1e-5)
+
+
+def test_rows_whose_labels_change_are_refused(runs, tmp_path, monkeypatch, capsys):
+    """One label that is given to nobody is what the gate is for, however well the others fit."""
+    from safetensors.torch import load_file, save_file
+
+    from submillion.exporters import merged
+
+    write = merged.write_merged
+
+    def without_a_label(source, folder):
+        write(source, folder)
+        head = load_file(folder / "head.safetensors")
+        head["bias"][1] = -100
+        save_file(head, folder / "head.safetensors")
+
+    monkeypatch.setattr(merged, "write_merged", without_a_label)
+    asked = ["export", str(runs["labels-mean"]), "--output", str(tmp_path / "out"), "--format", "merged"]
+    with pytest.raises(SystemExit):
+        main([*asked, "--tolerance", "1000"])
+    said = capsys.readouterr().err
+    assert said.startswith("error: the merged export is refused, nothing was written: ")
+    assert "; exact match " in said
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(RunError, match="labels on"):
+        submillion.export(
+            runs["labels-mean"], tmp_path / "out", format="merged", tolerance=1000, changed_labels=0.1
+        )
+
+
+def test_the_runs_rows_are_read_again_without_their_label(tiny_encoder, tmp_path):
+    """A label column with a usual name of texts is not taken for one."""
+    rows = [f"{text},{label}" for text, label in learnable_rows(60)]
+    (tmp_path / "train.csv").write_text("\n".join(["text,title", *rows]) + "\n")
+    submillion.train(
+        str(tmp_path / "train.csv"), output=tmp_path / "run", model=tiny_encoder(), label_column="title",
+        num_train_epochs=1, min_rows_to_split=50, validation_share=0.2, quiet=True,
+    )  # fmt: skip
+    made = submillion.export(tmp_path / "run", tmp_path / "out", format="peft")
+    assert made["gate"]["rows_are"] == "the run's validation rows"
