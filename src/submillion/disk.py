@@ -7,9 +7,10 @@ import glob
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from submillion.errors import RunError, SubmillionError
 
@@ -110,6 +111,31 @@ def check_writable(path: Path, what_to_do: str) -> None:
             pass
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror}: {what_to_do}") from None
+
+
+def check_not_read(folder: Path, written: Collection[str], sources: Iterable[Any]) -> None:
+    """Refuse to write over a file that is read.
+
+    Args:
+        folder: What is written into.
+        written: Names of the files that are written there.
+        sources: What is read; what is no file of this machine is passed over.
+
+    Raises:
+        RunError: Names the file.
+    """
+    for source in sources:
+        if not isinstance(source, str | os.PathLike):
+            continue
+        for name in written:
+            try:
+                is_same = os.path.samefile(folder / name, Path(source).expanduser())
+            except (OSError, ValueError):  # one of them is not there
+                continue
+            if is_same:
+                raise RunError(
+                    f"{folder / name} is a file that is read, and would be written over: name another folder by --output"
+                )
 
 
 @contextmanager

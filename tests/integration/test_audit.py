@@ -165,3 +165,14 @@ def test_rows_with_several_labels_are_audited_for_the_rest(tmp_path):
     assert report["notes"] == [
         "dict: rows may have several labels, which an audit does not look at; the rest is looked at."
     ]
+
+
+def test_the_rows_that_are_read_are_not_written_over(tmp_path):
+    file = tmp_path / "issues.csv"
+    file.write_text("text,label\none,a\ntwo,b\n", encoding="utf-8")
+    with pytest.raises(submillion.RunError) as caught:
+        submillion.audit(str(file), output=tmp_path, without_encoder=True, quiet=True)
+    assert str(caught.value) == (
+        f"{file} is a file that is read, and would be written over: name another folder by --output"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["issues.csv"]

@@ -131,6 +131,25 @@ def test_labelled_rows_get_both(run, familiar, tmp_path, capsys):
     assert report["selective"]["threshold"]["wanted"] == 0.5
 
 
+def test_the_rows_that_are_read_are_not_written_over(run, tmp_path, monkeypatch):
+    file = tmp_path / "rows.csv"  # what an evaluation calls its own list, too
+    write_csv(file, rows_of(120, seed=7))
+    before = file.read_bytes()
+    monkeypatch.chdir(tmp_path)
+    for data, output in (("rows.csv", "."), (file, tmp_path)):
+        with pytest.raises(
+            submillion.RunError, match=r"rows\.csv is a file that is read, and would be written over"
+        ):
+            submillion.evaluate(run, data, output=output, quiet=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
+    assert file.read_bytes() == before
+    submillion.evaluate(run, "rows.csv", output="out", quiet=True)
+    with pytest.raises(submillion.RunError, match=r"out/rows.csv is a file that is read"):
+        submillion.evaluate(
+            run, "out/rows.csv", output="out", text_columns=["predicted"], unlabelled=True, quiet=True
+        )
+
+
 def test_texts_are_left_out_of_the_page_when_asked(run, tmp_path):
     rows = ["<script>alert(1)</script> ÄÖÜ 123 zzz"] * 120
     submillion.evaluate(run, rows, output=tmp_path / "with")

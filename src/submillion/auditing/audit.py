@@ -21,8 +21,8 @@ from submillion.auditing.label_errors import (
 )
 from submillion.auditing.plain import describe_balance, describe_lengths, find_nearly_empty, find_too_long
 from submillion.auditing.sources import UNREAD, AuditedRows, name_splits, read_splits
-from submillion.auditing.written import write_audit
-from submillion.disk import check_writable
+from submillion.auditing.written import WRITTEN, write_audit
+from submillion.disk import check_not_read, check_writable
 from submillion.errors import ConfigError
 from submillion.recipe import DEFAULT_MODEL
 
@@ -63,6 +63,7 @@ def audit_rows(
     """
     _check_extra()
     check_writable(Path(output), "name another folder by --output")
+    check_not_read(Path(output), WRITTEN, [*data, validation, test])
     rows = read_splits(name_splits(data, validation, test), text_columns, label_column)
     seconds = dict[str, float]()
     started = time.perf_counter()

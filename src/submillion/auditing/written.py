@@ -18,6 +18,9 @@ MOST_SHOWN = 100
 MOST_LETTERS = 300
 """A text on the page is cut after so many."""
 
+WRITTEN = ("issues.csv", "audit.html", "audit.json")
+"""What an audit leaves in its folder."""
+
 COLUMNS = ("row", "file", "split", "issue", "score", "label", "suggested_label", "like_split", "like_row")
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")

@@ -17,6 +17,9 @@ from submillion.reference import Look
 from submillion.run import RunFolder, read_json, write_json, written_atomically, written_together
 from submillion.scoring import Scores, write_scores
 
+WRITTEN = ("report.html", "report.json", "predictions.parquet", "rows.csv", "confusion.png")
+"""What an evaluation leaves in its folder."""
+
 
 @contextmanager
 def kept(folder: RunFolder, report: dict[str, Any], rows: RawRows, options: Options) -> Iterator[Path]:

@@ -12,10 +12,10 @@ from submillion.baselines import Baselines, load_baselines
 from submillion.data import RawRows
 from submillion.data.duplicates import text_hashes
 from submillion.data.words import count_words
-from submillion.disk import check_writable
+from submillion.disk import check_not_read, check_writable
 from submillion.evaluation.against import Other
 from submillion.evaluation.corrupt import evaluate_corrupted
-from submillion.evaluation.keeping import keep_scored_rows, kept
+from submillion.evaluation.keeping import WRITTEN, keep_scored_rows, kept
 from submillion.evaluation.label_reads import note_read
 from submillion.evaluation.labelled import LabelledReport, evaluate_labelled
 from submillion.evaluation.multi_label import check_several, keep_rows, report_of_rows, with_threshold
@@ -62,6 +62,8 @@ def evaluate_run(run: str | Path, data: Any, options: Options) -> dict[str, Any]
     folder = RunFolder(run)
     record = folder.read_finished()
     check_writable(Path(options.output or folder.evaluation), "name another folder by --output")
+    if options.output is not None:
+        check_not_read(Path(options.output), WRITTEN, [data])
     rows = read_as_trained(data, record, options.text_columns, options.label_column, options.unlabelled)
     if thresholds_of(record) is not None:
         check_several(rows, options.slices, options.wanted_accuracy, options.corrupt)
