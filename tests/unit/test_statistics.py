@@ -191,6 +191,13 @@ class TestVerdict:
                 "in four cases of five.",
             ),
             (
+                (235, 0, 5, 0),
+                "cannot be told apart",
+                "adapter and TF-IDF cannot be told apart on 240 rows: -2.1 points (-4.8 to -0.5), p = 0.062 (the interval, "
+                "which is approximate, leaves 0 out; the exact test does not). That is no reason to prefer either; about "
+                "6,600 rows would show a difference of 0.5 points in four cases of five.",
+            ),
+            (
                 (1, 0, 0, 0),
                 "cannot be told apart",
                 "adapter and TF-IDF cannot be told apart on 1 row: +0.0 points (-79.3 to +79.3), p = 1.000. "
