@@ -80,6 +80,10 @@ def test_all_problems_stand_in_one_message(write):
         ("training: 3", "training=3"),
         ("training: {learning_rate: 0}", "[training] learning_rate=0: input should be greater than 0"),
         ("data: {validation_share: 1}", "[data] validation_share=1: input should be less than 1"),
+        (
+            "data: {label_columns: [sport]}",
+            "[data] label_columns=['sport']: input should be at least two columns, one a label",
+        ),
     ],
 )
 def test_what_a_file_may_not_hold(write, text, says):

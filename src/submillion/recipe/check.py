@@ -59,6 +59,7 @@ def _lists_to_tuples(tree: Any) -> Any:
 _SHOULD_BE = {
     "tuple_type": "a list",
     "string_type": "text",
+    "label_columns": "at least two columns, one a label",
     "model_type": "a mapping of keys",
     "layers": "all, last:K or a list of block numbers",
     "target_modules": "text or a list of texts",
