@@ -256,23 +256,3 @@ def test_a_missing_package_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(export.REQUIRED, "onnx", ("onnx", "no_such_package"))
     with pytest.raises(ConfigError, match=r"needs no_such_package: pip install 'submillion\[export\]'"):
         submillion.export(tmp_path / "no-run", tmp_path / "out", format="onnx")
-
-
-def test_a_run_of_windows_is_refused(tiny_encoder, tmp_path):
-    run = tmp_path / "run"
-    submillion.train(
-        learnable_rows(60),
-        output=run,
-        model=tiny_encoder("bert"),
-        num_train_epochs=1,
-        max_length=8,
-        windows="mean",
-        quiet=True,
-    )
-    with pytest.raises(ConfigError) as caught:
-        submillion.export(run, tmp_path / "out", format="merged", data=[("goal", "sport")])
-    assert str(caught.value) == (
-        f"{run / 'adapter'} answers for windows of long texts, which an export does not carry: use the adapter folder itself, "
-        "whose README holds the lines that load it with transformers and PEFT"
-    )
-    assert not (tmp_path / "out").exists()

@@ -141,15 +141,14 @@ def _check_free(destination: Path, archive: Path | None, overwrite: bool) -> Non
 
 
 def _check_rows(source: Source) -> None:
-    """Refuse a run whose rows are more than one text, cut: what is exported answers for one text at a time.
+    """Refuse a run whose rows are pairs of texts, and one of virtual tokens.
 
     Raises:
         ConfigError: If it is one.
     """
-    if source.saved.are_pairs or source.saved.stride is not None:
-        kind = "pairs of texts" if source.saved.are_pairs else "windows of long texts"
+    if source.saved.are_pairs:
         raise ConfigError(
-            f"{source.adapter} answers for {kind}, which an export does not carry: use the adapter folder itself, whose "
+            f"{source.adapter} answers for pairs of texts, which an export does not carry: use the adapter folder itself, whose "
             "README holds the lines that load it with transformers and PEFT"
         )
     if source.saved.model.encoder.active_peft_config.is_prompt_learning:
@@ -195,7 +194,11 @@ def _write_common(source: Source, folder: Path, format: str) -> Lines:
     return Lines(
         format=format,
         common=ReadmeLines(
-            saved.label_names, saved.max_length, source.pooling == "mean", threshold=saved.threshold
+            saved.label_names,
+            saved.max_length,
+            source.pooling == "mean",
+            stride=saved.stride,
+            threshold=saved.threshold,
         ),
         pad_token_id=int(saved.model.config.pad_token_id or 0),
         temperature=source.temperature,
@@ -221,6 +224,8 @@ def _write_record(source: Source, lines: Lines, folder: Path, figures: Figures, 
         "label_names": list(lines.common.label_names),
         "label_values": list(source.saved.label_values),
         "max_length": lines.common.max_length,
+        "windows": None if lines.common.stride is None else "mean",
+        "stride": lines.common.stride,
         "temperature": lines.temperature,
         "problem_type": source.saved.problem_type,
         "threshold": source.saved.threshold,

@@ -168,7 +168,7 @@ def passed(source: Source, lines: Lines, folder: Path, rows: GateRows, bounds: B
         RunError: If the export differs by more than is allowed.
     """
     saved = source.saved
-    tokens = tokenize(saved.tokenizer, rows.texts, saved.max_length)
+    tokens = tokenize(saved.tokenizer, rows.texts, saved.max_length, saved.stride)
     logits = score(saved.model, tokens.input_ids).logits
     space: dict[str, Any] = {}
     with quiet_transformers():

@@ -43,10 +43,18 @@ class Lines:
             *self._model(),
             "",
             "",
-            *self._run(),
+            "def encode(texts):",
+            *(f"    {line}" for line in self._encode()),
             "",
             "",
-            *_LOGITS_OF.format(pad=self.pad_token_id).splitlines(),
+            "def run(ids, mask):",
+            *(f"    {line}" for line in self._run()),
+            "",
+            "",
+            *_LOGITS_OF_ROWS.format(pad=self.pad_token_id).splitlines(),
+            "",
+            "",
+            *(_LOGITS_OF if self.common.stride is None else _MEAN_LOGITS_OF).splitlines(),
             "",
             "",
             *self._probabilities().splitlines(),
@@ -82,10 +90,11 @@ class Lines:
     def _tokenizer(self) -> list[str]:
         if self.format in ("peft", "merged"):
             return ["tokenizer = AutoTokenizer.from_pretrained(folder)"]
+        windows = "" if self.common.stride is None else f", stride={self.common.stride}"
         return [
             'tokenizer = Tokenizer.from_file(f"{folder}/tokenizer.json")',
             "tokenizer.no_padding()",
-            f"tokenizer.enable_truncation(max_length={self.common.max_length})",
+            f"tokenizer.enable_truncation(max_length={self.common.max_length}{windows})",
         ]
 
     def _model(self) -> list[str]:
@@ -109,31 +118,36 @@ class Lines:
             ],
         }[self.format]
 
+    def _encode(self) -> list[str]:
+        """Return the body from texts to tokens: a row a text; of windows, rows and the text of each."""
+        has_windows = self.common.stride is not None
+        if self.format in ("peft", "merged"):
+            if not has_windows:
+                return [f'return {self.common.tokenized()}["input_ids"]']
+            return [
+                f"batch = {self.common.tokenized()}",
+                'return batch["input_ids"], batch["overflow_to_sample_mapping"]',
+            ]
+        if not has_windows:
+            return ["return [row.ids for row in tokenizer.encode_batch_fast(texts)]"]
+        return [
+            "windows = [[row, *row.overflowing] for row in tokenizer.encode_batch_fast(texts)]",
+            "text_of = [text for text, rows in enumerate(windows) for _ in rows]",
+            "return [row.ids for rows in windows for row in rows], text_of",
+        ]
+
     def _run(self) -> list[str]:
+        """Return the body from padded tokens and their mask to logits."""
         inputs = '{"input_ids": ids, "attention_mask": mask}'
         if self.format == "onnx":
-            body = [f'return session.run(["logits"], {inputs})[0]']
-        elif self.format == "openvino":
-            body = [f'return compiled({inputs})["logits"]']
-        else:
-            body = [
-                "ids, mask = torch.from_numpy(ids), torch.from_numpy(mask)",
-                "with torch.inference_mode():",
-                *(f"    {line}" for line in self.common.logits("input_ids=ids, attention_mask=mask")),
-                "return logits.numpy()",
-            ]
-        encode = (
-            f'    return {self.common.tokenized()}["input_ids"]'
-            if self.format in ("peft", "merged")
-            else "    return [row.ids for row in tokenizer.encode_batch_fast(texts)]"
-        )
+            return [f'return session.run(["logits"], {inputs})[0]']
+        if self.format == "openvino":
+            return [f'return compiled({inputs})["logits"]']
         return [
-            "def encode(texts):",
-            encode,
-            "",
-            "",
-            "def run(ids, mask):",
-            *(f"    {line}" for line in body),
+            "ids, mask = torch.from_numpy(ids), torch.from_numpy(mask)",
+            "with torch.inference_mode():",
+            *(f"    {line}" for line in self.common.logits("input_ids=ids, attention_mask=mask")),
+            "return logits.numpy()",
         ]
 
     def _probabilities(self) -> str:
@@ -142,9 +156,8 @@ class Lines:
         return _PROBABILITIES_OF.format(temperature=self.temperature)
 
 
-_LOGITS_OF = '''def logits_of(texts, tokens_at_once=1024):
-    """Texts of like length run together, so that little is padded; the order stays."""
-    rows = encode(texts)
+_LOGITS_OF_ROWS = '''def logits_of_rows(rows, tokens_at_once=1024):
+    """Rows of like length run together, so that little is padded; the order stays."""
     order = sorted(range(len(rows)), key=lambda row: -len(rows[row]))
     logits = np.empty((len(rows), len(names)), dtype=np.float32)
     while order:
@@ -158,6 +171,16 @@ _LOGITS_OF = '''def logits_of(texts, tokens_at_once=1024):
             mask[place, : len(rows[row])] = 1
         logits[batch] = run(ids, mask)
     return logits'''
+
+_LOGITS_OF = """def logits_of(texts):
+    return logits_of_rows(encode(texts))"""
+
+_MEAN_LOGITS_OF = '''def logits_of(texts):
+    """A longer text is read in windows, and answered by the mean of their logits."""
+    rows, text_of = encode(texts)
+    sums = np.zeros((len(texts), len(names)), dtype=np.float32)
+    np.add.at(sums, text_of, logits_of_rows(rows))
+    return sums / np.bincount(text_of)[:, None].astype(np.float32)'''
 
 _PROBABILITIES_OF = '''def probabilities_of(texts):
     """Softmax of the logits over the temperature that was fitted on held-back rows; 1.0 where none was."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from submillion.exporters.lines import Lines
+from submillion.model.readme_lines import ReadmeLines
 
 NEEDS = {
     "peft": "torch transformers peft",
@@ -42,7 +43,7 @@ def readme(lines: Lines, model_name: str, told: Sequence[str]) -> str:
         [
             f"# A text classifier: {kind}",
             "",
-            f"Base: `{model_name}`. Labels: {', '.join(lines.common.label_names)}. Texts are cut at {lines.common.max_length} tokens.",
+            f"Base: `{model_name}`. Labels: {', '.join(lines.common.label_names)}. {_cut(lines.common)}",
             f"It runs without the package that made it: `pip install {NEEDS[lines.format]}`, then, in this folder:",
             "",
             "```python",
@@ -55,3 +56,10 @@ def readme(lines: Lines, model_name: str, told: Sequence[str]) -> str:
             "",
         ]
     )
+
+
+def _cut(lines: ReadmeLines) -> str:
+    """Return the sentence on how much of a text is read."""
+    if lines.stride is None:
+        return f"Texts are cut at {lines.max_length} tokens."
+    return f"Texts are read in windows of {lines.max_length} tokens, of which each shares {lines.stride} with the one before."
