@@ -306,6 +306,7 @@ def export(
     overwrite: bool = False,
     data: Any = None,
     text_columns: Sequence[str] | None = None,
+    text_pair_column: str | None = None,
     tolerance: float | None = None,
     changed_labels: float | None = None,
     encoder: str | None = None,
@@ -323,6 +324,7 @@ def export(
         data: Rows to compare the export with the run on; labels are not read. Default: the run's validation rows,
             else the rows it was made from.
         text_columns: Where the text of ``data`` stands.
+        text_pair_column: Where the second text of a pair stands; default: where it stood in training.
         tolerance: Largest difference of a logit, as a share of their standard deviation; default: 0.001, with int8 0.5.
         changed_labels: Largest share of those rows whose label changes; default: 0, with int8 0.02.
         encoder: The base's folder or hub id where it now lies elsewhere.
@@ -342,6 +344,7 @@ def export(
         overwrite=overwrite,
         data=data,
         text_columns=text_columns,
+        text_pair_column=text_pair_column,
         tolerance=tolerance,
         changed_labels=changed_labels,
         encoder=encoder,

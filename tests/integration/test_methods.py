@@ -351,12 +351,12 @@ def test_virtual_tokens_are_not_exported(trained):
     from types import SimpleNamespace
     from typing import Any
 
-    from submillion.exporters.export import _check_rows
+    from submillion.exporters.export import _check_method
 
     folder = trained["prompt_tuning-mean"][3]
     source: Any = SimpleNamespace(saved=load_saved(folder), adapter=folder)
     with pytest.raises(ConfigError) as caught:
-        _check_rows(source)
+        _check_method(source)
     assert str(caught.value) == (
         f"{folder} is of method='prompt_tuning', whose virtual tokens do not merge into the encoder: use the adapter folder "
         "itself, whose README holds the lines that load it with transformers and PEFT"

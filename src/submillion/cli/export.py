@@ -29,6 +29,7 @@ from submillion.cli.options import CommaList
     help="Rows to compare on; labels are not read. Default: the run's validation rows, else its train rows.",
 )
 @click.option("--text-columns", type=CommaList(), help="Columns of --data joined by a space into the text.")
+@click.option("--text-pair-column", help="Column of the second text, of rows that are pairs.")
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),
@@ -53,6 +54,7 @@ def command(
     overwrite: bool,
     data: str | None,
     text_columns: tuple[str, ...] | None,
+    text_pair_column: str | None,
     tolerance: float | None,
     changed_labels: float | None,
     encoder: str | None,
@@ -76,6 +78,7 @@ def command(
         overwrite=overwrite,
         data=data,
         text_columns=text_columns,
+        text_pair_column=text_pair_column,
         tolerance=tolerance,
         changed_labels=changed_labels,
         encoder=encoder,

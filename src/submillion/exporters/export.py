@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from submillion.data.pairs import text_columns_of
 from submillion.disk import check_writable, disk_refusals, replace_folder, temporary_beside
 from submillion.errors import ConfigError, RunError
 from submillion.exporters.archive import write_zip
@@ -47,6 +48,7 @@ def export_run(
     overwrite: bool = False,
     data: Any = None,
     text_columns: Sequence[str] | None = None,
+    text_pair_column: str | None = None,
     tolerance: float | None = None,
     changed_labels: float | None = None,
     encoder: str | None = None,
@@ -63,6 +65,7 @@ def export_run(
         overwrite: An export that stands there may be replaced.
         data: Rows to compare on; default: see `gate_rows`.
         text_columns: Where their text stands.
+        text_pair_column: Where the second text of a pair stands.
         tolerance: Largest difference of a logit, as a share of their standard deviation; default: of `EXACT` or `INT8`.
         changed_labels: Largest share of rows whose label changes; default likewise.
         encoder: The base's folder or hub id where it now lies elsewhere.
@@ -87,11 +90,11 @@ def export_run(
         usual.changed_labels if changed_labels is None else changed_labels,
     )
     source = load_source(run, encoder=encoder, label_names=label_names)
-    _check_rows(source)
-    rows = gate_rows(source, data, text_columns)
+    _check_method(source)
+    rows = gate_rows(source, data, text_columns_of(text_columns, text_pair_column))
     with temporary_beside(destination, is_folder=True) as partial, disk_refusals(destination):
         _write_format(source, partial, format, int8)
-        lines = _write_common(source, partial, format)
+        lines = _write_common(source, partial, format, rows.are_pairs)
         real = replace(lines, encoder=None if source.is_packaged else source.saved.encoder)
         figures = passed(source, real, partial, rows, bounds)
         record = _write_record(source, lines, partial, figures, int8)
@@ -140,17 +143,12 @@ def _check_free(destination: Path, archive: Path | None, overwrite: bool) -> Non
         raise RunError(f"{archive} exists: choose another --output, or replace it by --overwrite")
 
 
-def _check_rows(source: Source) -> None:
-    """Refuse a run whose rows are pairs of texts, and one of virtual tokens.
+def _check_method(source: Source) -> None:
+    """Refuse a run of virtual tokens.
 
     Raises:
         ConfigError: If it is one.
     """
-    if source.saved.are_pairs:
-        raise ConfigError(
-            f"{source.adapter} answers for pairs of texts, which an export does not carry: use the adapter folder itself, whose "
-            "README holds the lines that load it with transformers and PEFT"
-        )
     if source.saved.model.encoder.active_peft_config.is_prompt_learning:
         raise ConfigError(
             f"{source.adapter} is of method='prompt_tuning', whose virtual tokens do not merge into the encoder: use the adapter "
@@ -178,10 +176,10 @@ def _write_format(source: Source, folder: Path, format: str, int8: bool) -> None
         write_openvino(source, folder)
 
 
-def _write_common(source: Source, folder: Path, format: str) -> Lines:
+def _write_common(source: Source, folder: Path, format: str, are_pairs: bool) -> Lines:
     """Write the tokenizer and the config; return the README's lines."""
     saved = source.saved
-    save_tokenizer(saved.tokenizer, folder, saved.max_length, are_pairs=False)
+    save_tokenizer(saved.tokenizer, folder, saved.max_length, are_pairs)
     tokenizer_config = read_json(folder / "tokenizer_config.json")
     write_json(
         folder / "tokenizer_config.json",
@@ -197,8 +195,9 @@ def _write_common(source: Source, folder: Path, format: str) -> Lines:
             saved.label_names,
             saved.max_length,
             source.pooling == "mean",
-            stride=saved.stride,
-            threshold=saved.threshold,
+            are_pairs,
+            saved.stride,
+            saved.threshold,
         ),
         pad_token_id=int(saved.model.config.pad_token_id or 0),
         temperature=source.temperature,
@@ -224,6 +223,7 @@ def _write_record(source: Source, lines: Lines, folder: Path, figures: Figures, 
         "label_names": list(lines.common.label_names),
         "label_values": list(source.saved.label_values),
         "max_length": lines.common.max_length,
+        "text_pairs": lines.common.are_pairs,
         "windows": None if lines.common.stride is None else "mean",
         "stride": lines.common.stride,
         "temperature": lines.temperature,

@@ -173,7 +173,7 @@ def passed(source: Source, lines: Lines, folder: Path, rows: GateRows, bounds: B
     space: dict[str, Any] = {}
     with quiet_transformers():
         exec(compile(lines.code(str(folder)), "README.md", "exec"), space)
-        exported = np.asarray(space["logits_of"](rows.texts))
+        exported = np.asarray(space["logits_of"](rows.plain_texts()))
     if exported.shape != logits.shape or not np.isfinite(exported).all():
         raise RunError(
             f"the {lines.format} export gives no logits of shape {logits.shape}: nothing was written; choose another format"

@@ -60,6 +60,8 @@ def readme(lines: Lines, model_name: str, told: Sequence[str]) -> str:
 
 def _cut(lines: ReadmeLines) -> str:
     """Return the sentence on how much of a text is read."""
+    if lines.are_pairs:
+        return f"Each row is two texts, which are cut at {lines.max_length} tokens together, the longer one first."
     if lines.stride is None:
         return f"Texts are cut at {lines.max_length} tokens."
     return f"Texts are read in windows of {lines.max_length} tokens, of which each shares {lines.stride} with the one before."

