@@ -19,10 +19,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
-from scipy.special import softmax
+from scipy.special import logsumexp, softmax
+from sklearn.covariance import LedoitWolf
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import KFold, cross_val_predict
+from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -32,7 +34,7 @@ from record import append, lines, stands
 from submillion.baselines import load_baselines
 from submillion.evaluation.expected import expect
 from submillion.evaluation.unlabelled import HELD_BACK, Known, confidence_of
-from submillion.evaluation.unlike import columns_of, find_unlike
+from submillion.evaluation.unlike import best_bin, columns_of, find_unlike
 from submillion.prediction.load import load_adapter
 from submillion.reference import Look
 from submillion.run import RunFolder
@@ -183,7 +185,27 @@ def cell(folder: RunFolder, rows: Mapping[str, Any], origin: np.ndarray) -> dict
         "unlike": unlike.share.to_json() | {"at_least": unlike.at_least, "separation": unlike.separation},
         "origin_auc": float(roc_auc_score(origin, unlike.scores)) if mixture else None,
         "others": others(record, known, rows, sure, right, new),
+        "other_shares": other_shares(known, rows),
     }
+
+
+def other_shares(known: Known, rows: Mapping[str, Any]) -> dict[str, float]:
+    """Return the share unlike training by other scores of a row than ours, each by the best bin."""
+    train = known.looks["train"].frozen
+    frozen = np.concatenate([known.looks[split].frozen for split in HELD_BACK])
+    adapted = np.concatenate([each.scores.embeddings for each in known.scored])
+    logits = np.concatenate([each.scores.logits for each in known.scored])
+    gaussian = LedoitWolf().fit(train)
+    nearest = NearestNeighbors(n_neighbors=5).fit(train)
+    scores = {
+        "Mahalanobis": (gaussian.mahalanobis(frozen), gaussian.mahalanobis(rows["look"].frozen)),
+        "nearest neighbours": tuple(
+            nearest.kneighbors(each)[0].mean(axis=1) for each in (frozen, rows["look"].frozen)
+        ),
+        "energy": (-logsumexp(logits, axis=1), -logsumexp(rows["logits"], axis=1)),
+        "two-sample classifier on adapted embeddings": _told_apart(adapted, rows["embeddings"]),
+    }
+    return {name: 1 - best_bin(*each)[0] for name, each in scores.items()}
 
 
 def others(
@@ -258,16 +280,21 @@ def _second_head(known: np.ndarray, labels: np.ndarray, new: np.ndarray) -> tupl
     return cross_val_predict(head, known, labels, cv=folds), head.fit(known, labels).predict(new)
 
 
-def _weighted(right: np.ndarray, known: np.ndarray, new: np.ndarray) -> float:
-    """Accuracy on held-back rows, each weighted by how much likelier it is among the new ones, by a cross-fitted classifier."""
+def _told_apart(known: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the cross-fitted log odds of being new, of known and of new rows."""
     origin = np.r_[np.zeros(len(known)), np.ones(len(new))]
     classifier = make_pipeline(
         StandardScaler(), LogisticRegression(C=0.01, max_iter=1000, class_weight="balanced")
     )
-    ratios = cross_val_predict(
-        classifier, np.concatenate([known, new]), origin, cv=5, method="decision_function"
-    )
-    return float(np.average(right, weights=np.exp(np.clip(ratios[: len(known)], -20, 20))))
+    rows = np.concatenate([known, new])
+    odds = cross_val_predict(classifier, rows, origin, cv=5, method="decision_function")
+    return odds[: len(known)], odds[len(known) :]
+
+
+def _weighted(right: np.ndarray, known: np.ndarray, new: np.ndarray) -> float:
+    """Accuracy on held-back rows, each weighted by how much likelier it is among the new ones, by a cross-fitted classifier."""
+    ratios, _ = _told_apart(known, new)
+    return float(np.average(right, weights=np.exp(np.clip(ratios, -20, 20))))
 
 
 def summary() -> str:
@@ -282,7 +309,16 @@ def summary() -> str:
     text = []
     for title, families in (("Development", development), ("Held out", held_out)):
         mine = [each for each in cells if each["family"] in families]
-        text += ["", f"{title}: {len(mine)} cells", "", *_by_family(mine), "", *_by_method(mine)]
+        text += [
+            "",
+            f"{title}: {len(mine)} cells",
+            "",
+            *_by_family(mine),
+            "",
+            *_by_method(mine),
+            "",
+            *_by_score(mine),
+        ]
     if worst:
         text += [
             "",
@@ -323,6 +359,19 @@ def _by_family(cells: list[dict[str, Any]]) -> Iterator[str]:
         )
 
 
+def _by_score(cells: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield the error of the unlike share by ours and the other scores of a row, also where the origin can be told."""
+    yield "| score of a row | share unlike, mean absolute error | bias | where the origin is told apart (AUC 0.95 and more) |"
+    yield "|---|---|---|---|"
+    truth = np.array([cell["share"] for cell in cells])
+    told = np.array([(cell["origin_auc"] or 0) >= 0.95 for cell in cells])
+    scores = {"two-sample classifier (ours)": [cell["unlike"]["value"] for cell in cells]}
+    scores |= {name: [cell["other_shares"][name] for cell in cells] for name in cells[0]["other_shares"]}
+    for name, values in scores.items():
+        errors = 100 * (np.array(values) - truth)
+        yield f"| {name} | {np.abs(errors).mean():.1f} | {errors.mean():+.1f} | {np.abs(errors[told]).mean():.1f} |"
+
+
 def _by_method(cells: list[dict[str, Any]]) -> Iterator[str]:
     """Yield the error of every method on the cells that the product does not refuse, those of a missing class apart."""
     yield "| method | mean absolute error | bias | largest | on a missing class, mean absolute |"
@@ -335,6 +384,11 @@ def _by_method(cells: list[dict[str, Any]]) -> Iterator[str]:
         "average thresholded confidence (ours)": [cell["estimate"]["value"] for cell in told]
     }
     methods |= {name: [cell["others"][name] for cell in told] for name in told[0]["others"]}
+    ours = "average thresholded confidence (ours)"
+    methods["ours and agreement with tfidf_svm, mean"] = [
+        (one + other) / 2
+        for one, other in zip(methods[ours], methods["agreement with tfidf_svm"], strict=True)
+    ]
     for name, values in methods.items():
         errors = 100 * (np.array(values) - [cell["accuracy"] for cell in told])
         rest, missing = errors[~apart], errors[apart]
