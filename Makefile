@@ -30,8 +30,10 @@ quickstart: install  ## run the whole of it once, on real text, offline
 	rm -rf quickstart
 	$(BIN)/submillion quickstart --output quickstart
 
+# A file a core, each on one thread; then what measures time, with nothing beside it.
 test: install  ## run all tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m "not alone"
+	$(BIN)/python -m pytest -m alone
 
 $(OLDEST)/installed: pyproject.toml constraints-oldest.txt
 	$(PYTHON) -m venv --clear $(OLDEST)

@@ -14,6 +14,7 @@ GOAL = 9.0
 """How many times as fast as the recipe as its users write it all-MiniLM-L6-v2 trains, on 2 cores with bf16."""
 
 
+@pytest.mark.alone
 @pytest.mark.filterwarnings("ignore")  # of the reference's own code
 @pytest.mark.skipif(
     not has_bf16(), reason="this processor has no bf16 products: the goal is for those that have"

@@ -51,6 +51,7 @@ def test_it_leaves_everything_as_it_was(tiny_encoder, tmp_path, numerics):
         assert torch.equal(one, other)
 
 
+@pytest.mark.alone
 def test_minutes_grow_with_the_epochs_and_the_share_is_passed_on(tiny_encoder, tmp_path):
     def both(trainer):
         once = forecast(trainer, 0.25)
@@ -122,6 +123,7 @@ def test_cross_validation_is_foretold_and_refused_before_its_first_fold(tiny_enc
         submillion.train(learnable_rows(45), output=tmp_path / "other", cv=3, **fields)
 
 
+@pytest.mark.alone
 def test_seconds_of_the_forecast_are_not_seconds_of_training(tiny_encoder, tmp_path, monkeypatch):
     plain = module.forecast
 
