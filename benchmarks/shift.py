@@ -380,11 +380,9 @@ def _by_method(cells: list[dict[str, Any]]) -> Iterator[str]:
     if not told:
         return
     apart = np.array([cell["family"] in shift_texts.MISSING and cell["share"] > 0 for cell in told])
-    methods: dict[str, list[float]] = {
-        "average thresholded confidence (ours)": [cell["estimate"]["value"] for cell in told]
-    }
-    methods |= {name: [cell["others"][name] for cell in told] for name in told[0]["others"]}
     ours = "average thresholded confidence (ours)"
+    methods: dict[str, list[float]] = {ours: [cell["estimate"]["value"] for cell in told]}
+    methods |= {name: [cell["others"][name] for cell in told] for name in told[0]["others"]}
     methods["ours and agreement with tfidf_svm, mean"] = [
         (one + other) / 2
         for one, other in zip(methods[ours], methods["agreement with tfidf_svm"], strict=True)

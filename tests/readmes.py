@@ -9,6 +9,21 @@ from typing import Any, TypedDict
 
 from conftest import BLOCK_SUBMILLION
 
+POOLINGS = {"first": "roberta", "mean": "bert"}
+"""The family that each pooling is exported of."""
+
+COMMON: dict[str, Any] = {
+    "rank": 8,
+    "target_modules": ("all-linear",),
+    "head_init": "random",
+    "numerics": "exact",
+    "max_length": 24,
+    "min_rows_to_split": 100,
+    "validation_share": 0.2,
+    "quiet": True,
+}
+"""How every run to be exported is trained; validation rows are held back for the gate."""
+
 WITHOUT_SUBMILLION = (
     BLOCK_SUBMILLION
     + """

@@ -11,12 +11,11 @@ from safetensors.torch import save_file
 
 import submillion
 from conftest import learnable_rows, write_csv
-from readmes import Answers, answers_of
+from readmes import COMMON, POOLINGS, Answers, answers_of
 from submillion.cli.main import main
 from submillion.errors import ConfigError, RunError
 from submillion.model.build import quiet_transformers
 
-POOLINGS = {"first": "roberta", "mean": "bert"}
 CASES = [
     (pooling, format, int8)
     for pooling in POOLINGS
@@ -45,17 +44,10 @@ def runs(tmp_path_factory, tiny_encoder) -> dict[str, Path]:
             output=folder / pooling,
             model=tiny_encoder(family),
             pooling=pooling,
-            rank=8,
-            target_modules=("all-linear",),
             num_train_epochs=10,
             learning_rate=1e-2,
-            head_init="random",
-            numerics="exact",
-            max_length=24,
-            min_rows_to_split=100,
-            validation_share=0.2,
             calibration_share=0.2,
-            quiet=True,
+            **COMMON,
         )
     return {pooling: folder / pooling for pooling in POOLINGS}
 

@@ -12,12 +12,11 @@ from test_windows import late_rows
 
 import submillion
 from conftest import learnable_rows, write_csv
-from readmes import Answers, answers_of
+from readmes import COMMON, POOLINGS, Answers, answers_of
 from submillion.cli.main import main
 from submillion.errors import DataError, RunError
 
 KINDS = ("labels", "windows", "pairs")
-POOLINGS = {"first": "roberta", "mean": "bert"}
 FORMATS = ("peft", "merged", "onnx", "openvino")
 CASES = [f"{kind}-{pooling}-{format}" for kind in KINDS for pooling in POOLINGS for format in FORMATS]
 
@@ -67,16 +66,9 @@ def runs(tmp_path_factory, tiny_encoder) -> dict[str, Path]:
                 output=folder / f"{kind}-{pooling}",
                 model=tiny_encoder(family),
                 pooling=pooling,
-                rank=8,
-                target_modules=("all-linear",),
                 num_train_epochs=12,
                 learning_rate=3e-3,
-                head_init="random",
-                numerics="exact",
-                min_rows_to_split=100,
-                validation_share=0.2,
-                quiet=True,
-                **{"max_length": 24} | of_kind[kind],
+                **COMMON | of_kind[kind],
             )
     return {f"{kind}-{pooling}": folder / f"{kind}-{pooling}" for kind in KINDS for pooling in POOLINGS}
 

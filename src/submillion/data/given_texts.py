@@ -7,6 +7,7 @@ from submillion.data.columns import is_missing
 from submillion.data.pairs import as_pair
 from submillion.data.whole_letters import made_whole
 from submillion.errors import DataError
+from submillion.shortened import by_its_ends
 
 
 def given_texts(values: Any) -> list[str]:
@@ -23,7 +24,7 @@ def given_texts(values: Any) -> list[str]:
     """
     kind = type(values).__name__
     if isinstance(values, str | bytes):
-        raise DataError(f"texts={_short(values)} is a single {kind}: give a list of texts, [text]")
+        raise DataError(f"texts={by_its_ends(repr(values))} is a single {kind}: give a list of texts, [text]")
     is_table = isinstance(values, Mapping) or hasattr(values, "columns") or hasattr(values, "column_names")
     if is_table or isinstance(values, Set) or not isinstance(values, Iterable):
         raise DataError(f"texts is a {kind}: give a list of texts, such as one column of a table")
@@ -31,11 +32,6 @@ def given_texts(values: Any) -> list[str]:
     for row, text in enumerate(texts, start=1):
         if not isinstance(text, str):
             raise DataError(
-                f"texts: row {row} is {type(text).__name__} {_short(text)}; give texts, or (text, text) pairs"
+                f"texts: row {row} is {type(text).__name__} {by_its_ends(repr(text))}; give texts, or (text, text) pairs"
             )
     return [made_whole(text) for text in texts]
-
-
-def _short(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."
