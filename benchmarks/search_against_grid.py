@@ -5,15 +5,17 @@
     python benchmarks/search_against_grid.py --ways grid --candidates 0 1 2     a part of the grid, in a process of its own
     python benchmarks/search_against_grid.py --summary     the table, without computing
 
-Fixed rows (3,000 of R52, 6,000 of AG News), all-MiniLM-L6-v2, under 1,000,000 trainable parameters. The grid trains every
-candidate for the paper's 3 epochs; the search halves. Each one's recommendation is then trained in full, the same way, and
-reads the official test split once. A line a training. The non-inferiority of the search's model to the grid's is judged on
+Fixed rows (3,000 of R52, 6,000 of AG News), all-MiniLM-L6-v2, under 1,000,000 trainable parameters, texts cut at the
+paper's 128 tokens. The grid trains every candidate for the paper's 3 epochs; the search halves. Each one's recommendation is then trained in full, the same way, and
+reads the official test split once. A line a training, with its seconds of processor time, which other work on the machine
+disturbs less. The non-inferiority of the search's model to the grid's is judged on
 the test rows, paired, with the power at the true difference 0.
 """
 
 import argparse
 import statistics
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from scipy.stats import norm
 
 import texts
 from record import append, lines
+from submillion.recipe import DataConfig
 from submillion.run import RunFolder
 from submillion.scoring import read_scores
 from submillion.study.folder import StudyFolder
@@ -36,6 +39,7 @@ NAME = "search_against_grid"
 RUNS = Path(__file__).resolve().parents[1] / "runs" / NAME
 ROWS = {"r52": 3000, "agnews": 6000}
 MARGIN = {"r52": 1.0, "agnews": 0.5}
+BASE = DataConfig(max_length=128)
 SPACE = {
     "rank": (2, 8, "fill"),
     "learning_rate": (3e-4, 6e-4, 1.2e-3, 2.4e-3),
@@ -69,7 +73,7 @@ def run(data: str, way: str, candidates: Sequence[int] | None = None) -> None:
     """Do every training of one way on one data set that does not stand there yet; or the first stage of some candidates."""
     train, test = texts.read(data)
     train = texts.fixed(train, ROWS[data])
-    recipe = SearchRecipe(space=SPACE, **WAYS[way])
+    recipe = SearchRecipe(data=BASE, space=SPACE, **WAYS[way])
     console = Console(file=sys.stderr)
     sources = Sources(train, None, test)
     name = "-".join(map(str, [data, way, *(candidates or ())]))
@@ -79,7 +83,9 @@ def run(data: str, way: str, candidates: Sequence[int] | None = None) -> None:
     for job in study.jobs:
         is_asked = candidates is None or (job.stage == 0 and job.place in candidates)
         if is_asked and job not in results:
+            started = time.process_time()
             result = study.do(job, results, lambda _epoch, _accuracy: None)
+            result["seconds"]["processor"] = round(time.process_time() - started, 1)
             if job.stage == len(study.stages):
                 result |= {
                     "right": rights(study.folder.best),
@@ -108,13 +114,18 @@ def rights(run: RunFolder) -> str:
 def summary() -> str:
     """Return the table in Markdown."""
     text = [
-        "| data | way | candidates | rows seen | seconds | chosen | validation | test | search - grid on test (95 %) |",
+        "| data | way | candidates | rows seen | seconds of processor | chosen | validation | test | search - grid on test (95 %) |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for data in ROWS:
         finals = {way: final for way in WAYS if (final := _final(found(data, way)))}
         for way, final in finals.items():
             cost, test = final["costs"], final["test"]
+            seconds = sum(
+                result["seconds"]["processor"]
+                for result in found(data, way).values()
+                if "seconds" in result and "costs" not in result
+            )
             share = (
                 f" ({cost['rows_seen'] / finals['grid']['costs']['rows_seen']:.1%})"
                 if "grid" in finals
@@ -123,7 +134,7 @@ def summary() -> str:
             difference = _difference(finals, MARGIN[data]) if way == "search" and "grid" in finals else ""
             text.append(
                 f"| {data} | {way} | {len([job for job in found(data, way) if job.stage == 0])} | {cost['rows_seen']:,}{share} "
-                f"| {cost['seconds']['total']:,.0f} | {final['chosen']} | {100 * final['accuracy']:.2f} "
+                f"| {seconds:,.0f} | {final['chosen']} | {100 * final['accuracy']:.2f} "
                 f"| {100 * test['accuracy']['value']:.2f} | {difference} |"
             )
     return "\n".join(text)
