@@ -28,7 +28,12 @@ from record import append, stands
 NAME = "export_speed"
 AGNEWS = Path(__file__).resolve().parents[2] / "shared" / "agnews"
 BATCH_SIZES = (1, 4, 8, 16, 32, 64)
-EXPORTS = {"onnx int8": ("onnx", True), "onnx": ("onnx", False), "openvino": ("openvino", False)}
+EXPORTS = {
+    "onnx int8": ("onnx", True),
+    "openvino int8": ("openvino", True),
+    "onnx": ("onnx", False),
+    "openvino": ("openvino", False),
+}
 ROUNDS = 3
 
 
@@ -38,7 +43,7 @@ def main() -> None:
     asked.add_argument("--train-rows", type=int, default=2000)
     asked.add_argument("--run", help="a finished run in place of a new training")
     options = asked.parse_args()
-    key = {"rows": options.rows, "train_rows": options.train_rows}
+    key = {"rows": options.rows, "train_rows": options.train_rows, "exports": list(EXPORTS)}
     if stands(NAME, **key):
         return
     rows = pd.read_csv(AGNEWS / "train_text.csv").sample(options.train_rows + options.rows, random_state=3)

@@ -25,7 +25,7 @@ CASES = [
         ("onnx", False),
         ("openvino", False),
     )
-] + [("mean", "onnx", True)]
+] + [("mean", "onnx", True), ("first", "openvino", True)]
 TEXTS = [text for text, _ in learnable_rows(40, seed=5)] + ["goal", "", "moon " * 80]
 
 
@@ -106,6 +106,27 @@ def test_gate_figures_stand_in_the_export(exports, case):
     assert 0 < kept["gate"]["largest_difference"] <= kept["gate"]["bounds"]["tolerance"]
     assert kept["gate"]["accuracy_of_run"] > 0.5
     assert kept["precision"] == ("int8" if case[2] else "fp32")
+
+
+def test_int8_of_openvino_is_calibrated_on_rows_that_are_not_compared(exports, runs, tmp_path):
+    made = exports["first-openvino-int8"]
+    assert made["calibration"]["rows_are"] == "rows that the run was made from"
+    assert made["calibration"]["rows"] >= 150
+    assert exports["first-openvino"]["calibration"] is None
+    assert "Calibrated on " in (Path(made["output"]) / "README.md").read_text()
+    graph = (Path(made["output"]) / "openvino_model.xml").read_text()
+    assert 'element_type="i8"' in graph
+    given = submillion.export(
+        runs["first"], tmp_path / "out", format="openvino", int8=True, data=TEXTS, changed_labels=1.0
+    )
+    assert given["calibration"] == {"rows": len(TEXTS) // 2, "rows_are": "rows given"}
+    assert given["gate"]["rows"] == len(TEXTS) - len(TEXTS) // 2
+
+
+def test_with_one_row_there_is_none_to_calibrate_on(runs, tmp_path):
+    with pytest.raises(ConfigError, match=r"of rows given there are none left: name a file of more texts"):
+        submillion.export(runs["first"], tmp_path / "out", format="openvino", int8=True, data=["a goal"])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_of_this_machine_or_of_the_texts_is_exported(exports, runs):
@@ -230,7 +251,7 @@ def test_without_any_rows_an_adapter_alone_is_not_exported(runs, tmp_path, monke
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"format": "merged", "int8": True}, "int8 is for the format onnx, not for 'merged'"),
+        ({"format": "merged", "int8": True}, "int8 is for the formats onnx and openvino, not for 'merged'"),
         ({"format": "gguf"}, "format='gguf' is not one of peft, merged, onnx, openvino"),
         ({"format": "peft", "changed_labels": 2.0}, "changed_labels=2 must be a share from 0 to 1"),
         ({"format": "peft", "tolerance": float("nan")}, "tolerance=nan must be a number of at least 0"),
@@ -246,5 +267,8 @@ def test_a_missing_package_names_the_extra(tmp_path, monkeypatch):
     from submillion.exporters import export
 
     monkeypatch.setitem(export.REQUIRED, "onnx", ("onnx", "no_such_package"))
+    monkeypatch.setitem(export.FOR_INT8, "openvino", ("no_such_quantiser",))
+    with pytest.raises(ConfigError, match="needs no_such_quantiser: pip install"):
+        submillion.export(tmp_path / "no-run", tmp_path / "out", format="openvino", int8=True)
     with pytest.raises(ConfigError, match=r"needs no_such_package: pip install 'submillion\[export\]'"):
         submillion.export(tmp_path / "no-run", tmp_path / "out", format="onnx")

@@ -18,7 +18,10 @@ from submillion.errors import DataError, RunError
 
 KINDS = ("labels", "windows", "pairs")
 FORMATS = ("peft", "merged", "onnx", "openvino")
-CASES = [f"{kind}-{pooling}-{format}" for kind in KINDS for pooling in POOLINGS for format in FORMATS]
+JOINED = ("labels+windows", "labels+pairs")
+CASES = [f"{kind}-{pooling}-{format}" for kind in KINDS for pooling in POOLINGS for format in FORMATS] + [
+    f"{kind}-mean-{format}" for kind in JOINED for format in FORMATS
+]
 
 
 def pair_rows(n: int, seed: int = 0) -> list[tuple[tuple[str, str], str]]:
@@ -28,6 +31,15 @@ def pair_rows(n: int, seed: int = 0) -> list[tuple[tuple[str, str], str]]:
         ((first.split()[0], text), label)
         for first, (text, label) in zip(firsts, learnable_rows(n, seed), strict=True)
     ]
+
+
+def pairs_of_halves(rows: list) -> list[tuple[tuple[str, str], list[str]]]:
+    """Return rows whose labels are told by the words of two texts together."""
+    halves = []
+    for text, labels in rows:
+        words = text.split()
+        halves.append(((" ".join(words[: len(words) // 2]), " ".join(words[len(words) // 2 :])), labels))
+    return halves
 
 
 TEXTS = {
@@ -40,6 +52,10 @@ TEXTS = {
         ("", ""),
         ("moon " * 9, "goal " * 40),
     ],
+}
+TEXTS |= {
+    "labels+windows": TEXTS["labels"],
+    "labels+pairs": [*(texts for texts, _ in pairs_of_halves(planted(40, seed=5))), *TEXTS["pairs"][-4:]],
 }
 
 
@@ -60,17 +76,25 @@ def runs(tmp_path_factory, tiny_encoder) -> dict[str, Path]:
             "text_pair_column": "hypothesis",
         },
     }
-    for kind in KINDS:
-        for pooling, family in POOLINGS.items():
-            submillion.train(
-                output=folder / f"{kind}-{pooling}",
-                model=tiny_encoder(family),
-                pooling=pooling,
-                num_train_epochs=12,
-                learning_rate=3e-3,
-                **COMMON | of_kind[kind],
-            )
-    return {f"{kind}-{pooling}": folder / f"{kind}-{pooling}" for kind in KINDS for pooling in POOLINGS}
+    of_kind["labels+windows"] = of_kind["windows"] | of_kind["labels"]
+    halves = [(texts, "|".join(labels)) for texts, labels in pairs_of_halves(planted(400))]
+    of_kind["labels+pairs"] = of_kind["pairs"] | {
+        "train": write_pairs(folder / "labelled_pairs.csv", halves),
+        "label_separator": "|",
+    }
+    names = [f"{kind}-{pooling}" for kind in KINDS for pooling in POOLINGS]
+    names += [f"{kind}-mean" for kind in JOINED]
+    for name in names:
+        kind, _, pooling = name.partition("-")
+        submillion.train(
+            output=folder / name,
+            model=tiny_encoder(POOLINGS[pooling]),
+            pooling=pooling,
+            num_train_epochs=12,
+            learning_rate=3e-3,
+            **COMMON | of_kind[kind],
+        )
+    return {name: folder / name for name in names}
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +125,7 @@ def test_readme_lines_answer_as_the_run_does(runs, exports, answers, case):
     np.testing.assert_allclose(given["alone"], logits[:1], rtol=0, atol=1e-4 * spread)
     labels = predictor.predict(texts)
     assert [line.split("\t")[0] for line in given["printed"]] == list(map(str, labels))
-    if kind == "labels":
+    if kind.startswith("labels"):
         assert len(set(map(tuple, labels))) > 2, "sets of labels that are all alike prove nothing"
         np.testing.assert_allclose(given["probabilities"], predictor.predict_proba(texts), atol=1e-5)
 
@@ -147,6 +171,15 @@ def test_a_merged_model_of_several_labels_is_run_so_by_a_pipeline(runs, exports)
         [{each["label"]: each["score"] for each in row}[name] for name in names] for row in answer(texts)
     ]
     np.testing.assert_allclose(given, submillion.load(runs["labels-first"]).predict_proba(texts), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, *JOINED])
+def test_int8_of_openvino_answers_nearly_so(runs, kind, tmp_path):
+    run = runs[f"{kind}-mean"]
+    # Each label decided by itself, by a model of a thousandth of the usual size: the bounds say less here than the logits.
+    made = submillion.export(run, tmp_path / "out", format="openvino", int8=True, changed_labels=0.2)
+    assert made["calibration"]["rows"] > 100
+    assert 1e-4 < made["gate"]["mean_difference"] < 0.1
 
 
 def test_windows_stand_in_the_export(exports):

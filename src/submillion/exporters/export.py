@@ -16,7 +16,7 @@ from submillion.exporters.archive import write_zip
 from submillion.exporters.gate import EXACT, INT8, Bounds, Figures, passed
 from submillion.exporters.lines import Lines
 from submillion.exporters.readme import readme
-from submillion.exporters.rows import gate_rows
+from submillion.exporters.rows import Calibration, export_rows
 from submillion.exporters.source import Source, load_source
 from submillion.model.readme_lines import ReadmeLines
 from submillion.model.saved import save_tokenizer
@@ -34,8 +34,11 @@ REQUIRED = {
 """What each format needs of the extra `export`."""
 
 FORMATS = tuple(REQUIRED)
-WITH_INT8 = ("onnx",)
-"""Of OpenVINO's ways to int8, compressed weights were no faster than fp32 on AVX2 and calibrated products slower."""
+FOR_INT8 = {"onnx": (), "openvino": ("nncf",)}
+"""The formats that have an int8 form, and what it needs besides."""
+
+CALIBRATED = "openvino"
+"""The format whose int8 form takes its scales from rows."""
 
 
 def export_run(
@@ -60,10 +63,10 @@ def export_run(
         run: A finished run folder, or any PEFT adapter of a text classifier.
         output: The folder that is made.
         format: One of `FORMATS`.
-        int8: Weights and products in 8 bits, for `WITH_INT8`.
+        int8: Weights and products in 8 bits, for `FOR_INT8`.
         zip: Write ``output`` with `.zip` added too.
         overwrite: An export that stands there may be replaced.
-        data: Rows to compare on; default: see `gate_rows`.
+        data: Rows to compare on; default: see `export_rows`.
         text_columns: Where their text stands.
         text_pair_column: Where the second text of a pair stands.
         tolerance: Largest difference of a logit, as a share of their standard deviation; default: of `EXACT` or `INT8`.
@@ -91,13 +94,18 @@ def export_run(
     )
     source = load_source(run, encoder=encoder, label_names=label_names)
     _check_method(source)
-    rows = gate_rows(source, data, text_columns_of(text_columns, text_pair_column))
+    rows, calibration = export_rows(
+        source,
+        data,
+        text_columns_of(text_columns, text_pair_column),
+        is_calibrated=int8 and format == CALIBRATED,
+    )
     with temporary_beside(destination, is_folder=True) as partial, disk_refusals(destination):
-        _write_format(source, partial, format, int8)
+        _write_format(source, partial, format, int8, calibration)
         lines = _write_common(source, partial, format, rows.are_pairs)
         real = replace(lines, encoder=None if source.is_packaged else source.saved.encoder)
         figures = passed(source, real, partial, rows, bounds)
-        record = _write_record(source, lines, partial, figures, int8)
+        record = _write_record(source, lines, partial, figures, int8, calibration)
         for file in partial.iterdir():
             settle(file)
         settle(partial)
@@ -115,16 +123,20 @@ def export_run(
 def _check_asked(format: str, int8: bool, tolerance: float | None, changed_labels: float | None) -> None:
     if format not in FORMATS:
         raise ConfigError(f"format={format!r} is not one of {', '.join(FORMATS)}")
-    if int8 and format not in WITH_INT8:
+    if int8 and format not in FOR_INT8:
         raise ConfigError(
-            f"int8 is for the format {' and '.join(WITH_INT8)}, not for {format!r}: leave it out"
+            f"int8 is for the formats {' and '.join(FOR_INT8)}, not for {format!r}: leave it out"
         )
     if tolerance is not None and not tolerance >= 0:
         raise ConfigError(f"tolerance={tolerance:g} must be a number of at least 0")
     if changed_labels is not None and not 0 <= changed_labels <= 1:
         raise ConfigError(f"changed_labels={changed_labels:g} must be a share from 0 to 1")
-    if missing := [name for name in REQUIRED[format] if find_spec(name) is None]:
+    if missing := [name for name in _required(format, int8) if find_spec(name) is None]:
         raise ConfigError(f"format={format!r} needs {', '.join(missing)}: pip install 'submillion[export]'")
+
+
+def _required(format: str, int8: bool) -> tuple[str, ...]:
+    return (*REQUIRED[format], *(FOR_INT8[format] if int8 else ()))
 
 
 def _check_free(destination: Path, archive: Path | None, overwrite: bool) -> None:
@@ -156,7 +168,7 @@ def _check_method(source: Source) -> None:
         )
 
 
-def _write_format(source: Source, folder: Path, format: str, int8: bool) -> None:
+def _write_format(source: Source, folder: Path, format: str, int8: bool, calibration: Calibration) -> None:
     """Write what is the format's own; each imports its own packages."""
     if format == "peft":
         from submillion.exporters.peft import write_peft
@@ -173,7 +185,7 @@ def _write_format(source: Source, folder: Path, format: str, int8: bool) -> None
     else:
         from submillion.exporters.openvino import write_openvino
 
-        write_openvino(source, folder)
+        write_openvino(source, folder, calibration.texts)
 
 
 def _write_common(source: Source, folder: Path, format: str, are_pairs: bool) -> Lines:
@@ -205,15 +217,18 @@ def _write_common(source: Source, folder: Path, format: str, are_pairs: bool) ->
     )
 
 
-def _write_record(source: Source, lines: Lines, folder: Path, figures: Figures, int8: bool) -> dict[str, Any]:
+def _write_record(
+    source: Source, lines: Lines, folder: Path, figures: Figures, int8: bool, calibration: Calibration
+) -> dict[str, Any]:
     """Write README.md and export.json; return the latter."""
     precision = "int8" if int8 else "fp32"
     told = [
         f"Made in {precision}; {figures.sentence}.",
+        *([f"{calibration.sentence}."] if calibration.texts else []),
         *(f"{note[0].upper()}{note[1:]}." for note in source.notes),
     ]
     (folder / "README.md").write_text(readme(lines, source.model_name, told), encoding="utf-8")
-    packages = ("submillion", "torch", "transformers", "peft", *REQUIRED[lines.format])
+    packages = ("submillion", "torch", "transformers", "peft", *_required(lines.format, int8))
     record = {
         "schema_version": SCHEMA_VERSION,
         "format": lines.format,
@@ -230,6 +245,7 @@ def _write_record(source: Source, lines: Lines, folder: Path, figures: Figures, 
         "problem_type": source.saved.problem_type,
         "threshold": source.saved.threshold,
         "gate": figures.to_json(),
+        "calibration": calibration.to_json(),
         "versions": {name: version(name) for name in packages},
         "files": {
             file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.iterdir())

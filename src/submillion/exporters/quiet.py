@@ -1,18 +1,19 @@
-"""Exporters that log and warn of what concerns their makers alone."""
+"""Exporters that log, warn and draw progress bars of what concerns their makers alone."""
 
+import io
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 
 @contextmanager
 def quiet_exporters() -> Iterator[None]:
-    """Hold back logs below an error, and warnings: the gate says whether an export is right."""
+    """Hold back logs below an error, warnings, and what is printed: the gate says whether an export is right."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

