@@ -1,19 +1,21 @@
 """Ways to a faster graph on a CPU, of which `submillion export` takes the fastest that keeps the labels.
 
-    python benchmarks/export_ways.py              some minutes; nncf's ways where nncf is installed
+    python benchmarks/export_ways.py              some minutes
 
 One adapter (all-MiniLM-L6-v2, first token, 520 AG News rows, one epoch, fp32), exported by `submillion export`; other rows,
 like length together, one thread. Rows a second of processor time, two rounds, the better one; share of labels that differ
-from fp32's. Reads ../shared/agnews; the test split is not read.
+from fp32's. Of the export in int8 by OpenVINO also: what its time goes into, and many texts and single ones by two streams on all
+cores beside one. Reads ../shared/agnews; the test split is not read.
 """
 
 import argparse
+import collections
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -31,13 +33,14 @@ from submillion.exporters.openvino import decline_telemetry
 NAME = "export_ways"
 N_ROWS, N_TRAIN, TOKENS_AT_ONCE, ROUNDS = 240, 520, 1024, 2
 Call = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Batches = list[tuple[np.ndarray, np.ndarray]]
 
 
 def main() -> None:
     asked = argparse.ArgumentParser()
     asked.add_argument("--run", help="a finished run in place of a new training")
     options = asked.parse_args()
-    key = {"rows": N_ROWS, "nncf": version("nncf") if find_spec("nncf") else None}
+    key = {"rows": N_ROWS, "nncf": version("nncf"), "profile": True}
     if stands(NAME, **key):
         return
     rows = pd.read_csv(AGNEWS / "train_text.csv").sample(N_TRAIN + N_ROWS, random_state=3)
@@ -47,6 +50,14 @@ def main() -> None:
         run = Path(options.run) if options.run else _trained(rows[:N_TRAIN], folder)
         for format in ("onnx", "openvino"):
             submillion.export(run, folder / format, format=format, data=texts[:64])
+        submillion.export(
+            run,
+            folder / "int8",
+            format="openvino",
+            int8=True,
+            data=list(rows["text"][:N_TRAIN]),
+            changed_labels=1.0,
+        )
         tokenizer = Tokenizer.from_file(str(folder / "onnx" / "tokenizer.json"))
         tokenizer.no_padding()
         tokenizer.enable_truncation(max_length=85)
@@ -59,14 +70,15 @@ def main() -> None:
                 started = time.process_time()
                 labels[way] = np.concatenate([call(ids, mask).argmax(axis=1) for ids, mask in batches])
                 best[way] = max(best[way], N_ROWS / (time.process_time() - started))
-    fp32 = labels["onnxruntime fp32"]
-    figures = {
-        way: {
-            "rows_per_second": round(rate, 1),
-            "labels_changed": round(float((labels[way] != fp32).mean()), 4),
+        fp32 = labels["onnxruntime fp32"]
+        figures: dict[str, Any] = {
+            way: {
+                "rows_per_second": round(rate, 1),
+                "labels_changed": round(float((labels[way] != fp32).mean()), 4),
+            }
+            for way, rate in best.items()
         }
-        for way, rate in best.items()
-    }
+        figures |= {"profile of the export": profile(folder, batches), "streams": streams(folder, batches)}
     append(NAME, figures, **key)
 
 
@@ -113,7 +125,7 @@ def _session(path: Path) -> Call:
     return lambda ids, mask: session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
 
 
-def _of_openvino(folder: Path, batches: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, Call]:
+def _of_openvino(folder: Path, batches: Batches) -> dict[str, Call]:
     decline_telemetry()
     import openvino
 
@@ -133,8 +145,7 @@ def _of_openvino(folder: Path, batches: list[tuple[np.ndarray, np.ndarray]]) -> 
             read(folder / "int8 of 7 bits, a scale a column.onnx")
         ),
     }
-    if find_spec("nncf") is None:
-        return calls
+    calls["openvino int8, as exported"] = call(read(folder / "int8" / "openvino_model.xml"))
     import nncf
 
     symmetric = nncf.CompressWeightsMode.INT8_SYM
@@ -145,6 +156,52 @@ def _of_openvino(folder: Path, batches: list[tuple[np.ndarray, np.ndarray]]) -> 
         "openvino, calibrated int8 by nncf": call(quantised),
         "openvino, calibrated int8 by nncf, the rest bf16": call(quantised, "bf16"),
     }
+
+
+def profile(folder: Path, batches: Batches) -> dict[str, Any]:
+    """Return the shares of the exported int8 model's time, by kind of node, one thread."""
+    import openvino
+
+    hints = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32", "PERF_COUNT": "YES"}
+    compiled = openvino.compile_model(str(folder / "int8" / "openvino_model.xml"), "CPU", hints)
+    request = compiled.create_infer_request()
+    seconds: collections.Counter[str] = collections.Counter()
+    for turn in range(2):
+        for ids, mask in batches:
+            request.infer({"input_ids": ids, "attention_mask": mask})
+            for each in request.get_profiling_info() if turn else ():
+                seconds[each.node_type] += each.real_time.total_seconds()
+    total = sum(seconds.values())
+    return {kind: round(spent / total, 3) for kind, spent in seconds.most_common(6)}
+
+
+def streams(folder: Path, batches: Batches) -> dict[str, Any]:
+    """Return rows a second of wall-clock on all cores, and milliseconds of a text alone: one stream beside two."""
+    import openvino
+
+    singles = [(ids[:1], mask[:1]) for ids, mask in batches]
+    found: dict[str, Any] = {}
+    for name, hint in (("one", "LATENCY"), ("two", "THROUGHPUT")):
+        hints = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": "f32"}
+        compiled = openvino.compile_model(str(folder / "int8" / "openvino_model.xml"), "CPU", hints)
+        queue = openvino.AsyncInferQueue(compiled)
+        rates, waits = [], []
+        for _ in range(ROUNDS + 1):
+            started = time.perf_counter()
+            for ids, mask in batches:
+                queue.start_async({"input_ids": ids, "attention_mask": mask})
+            queue.wait_all()
+            rates.append(N_ROWS / (time.perf_counter() - started))
+            started = time.perf_counter()
+            for ids, mask in singles:
+                compiled({"input_ids": ids, "attention_mask": mask})
+            waits.append(1000 * (time.perf_counter() - started) / len(singles))
+        found[name] = {
+            "streams": len(queue),
+            "rows_per_second": round(max(rates), 1),
+            "ms_a_text": round(min(waits), 2),
+        }
+    return found
 
 
 if __name__ == "__main__":

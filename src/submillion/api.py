@@ -318,7 +318,7 @@ def export(
         run: A run folder, or any PEFT adapter of a text classifier.
         output: The folder that is made, whole or not at all.
         format: peft (the adapter), merged (a stock transformers model), onnx or openvino (a graph for that runtime).
-        int8: With onnx: weights and products in 8 bits.
+        int8: With onnx or openvino: weights and products in 8 bits; openvino's scales are set on rows that are not compared.
         zip: Write ``output`` with `.zip` added too, the same bytes each time.
         overwrite: Replace an export that stands there.
         data: Rows to compare the export with the run on; labels are not read. Default: the run's validation rows,

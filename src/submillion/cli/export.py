@@ -21,12 +21,12 @@ from submillion.cli.options import CommaList
     required=True,
     help="peft: the adapter; merged: a stock transformers model; onnx, openvino: a graph for that runtime.",
 )
-@click.option("--int8", is_flag=True, help="With onnx: weights and products in 8 bits.")
+@click.option("--int8", is_flag=True, help="With onnx or openvino: weights and products in 8 bits.")
 @click.option("--zip", "zip_", is_flag=True, help="Write OUTPUT.zip too, the same bytes each time.")
 @click.option("--overwrite", is_flag=True, help="Replace an export that stands there.")
 @click.option(
     "--data",
-    help="Rows to compare on; labels are not read. Default: the run's validation rows, else its train rows.",
+    help="Rows to compare on, and for the int8 of openvino to calibrate on; labels are not read. Default: the run's validation rows, else its train rows.",
 )
 @click.option("--text-columns", type=CommaList(), help="Columns of --data joined by a space into the text.")
 @click.option("--text-pair-column", help="Column of the second text, of rows that are pairs.")
