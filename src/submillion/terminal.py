@@ -11,6 +11,8 @@ from typing import Any
 import rich.console
 from rich.text import Text
 
+from submillion.shortened import MOST_LETTERS, by_its_ends
+
 _STEERING = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and newline; 0x9b alone begins a sequence too
     "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"  # direction and lines
@@ -36,6 +38,15 @@ def on_one_line(text: str) -> str:
     'a label\\nof two lines \\u001b[2J'
     """
     return harmless(text.replace("\n", "\\n").replace("\t", "\\t"))
+
+
+def shown_name(name: str, most: int = MOST_LETTERS) -> str:
+    r"""Return the name of a label, or a value of a column, on one line; a long one by its ends.
+
+    >>> shown_name("two\nlines")
+    'two\\nlines'
+    """
+    return by_its_ends(on_one_line(name), most)
 
 
 class Console(rich.console.Console):

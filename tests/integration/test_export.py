@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 import submillion
 from conftest import learnable_rows, write_csv
 from readmes import COMMON, POOLINGS, Answers, answers_of
+from submillion.cli import show
 from submillion.cli.main import main
 from submillion.errors import ConfigError, RunError
 from submillion.model.build import quiet_transformers
@@ -108,11 +109,16 @@ def test_gate_figures_stand_in_the_export(exports, case):
     assert kept["precision"] == ("int8" if case[2] else "fp32")
 
 
-def test_int8_of_openvino_is_calibrated_on_rows_that_are_not_compared(exports, runs, tmp_path):
+def test_int8_of_openvino_is_calibrated_on_rows_that_are_not_compared(exports, runs, tmp_path, capsys):
     made = exports["first-openvino-int8"]
     assert made["calibration"]["rows_are"] == "rows that the run was made from"
     assert made["calibration"]["rows"] >= 150
     assert exports["first-openvino"]["calibration"] is None
+    show.exported(made)
+    assert (
+        f"\nint8 calibrated on {made['calibration']['rows']} other rows (rows that the"
+        in capsys.readouterr().out
+    )
     assert "Calibrated on " in (Path(made["output"]) / "README.md").read_text()
     graph = (Path(made["output"]) / "openvino_model.xml").read_text()
     assert 'element_type="i8"' in graph

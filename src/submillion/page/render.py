@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from submillion.run import written_atomically
-from submillion.shortened import MOST_LETTERS, by_its_ends
 from submillion.statistics import percent
-from submillion.terminal import on_one_line
+from submillion.terminal import shown_name
 
 
 def write_page(path: Path, template: str, **values: Any) -> Path:
@@ -39,22 +38,13 @@ def _rendered(template: str, values: dict[str, Any]) -> str:
         "number": _number,
         "count": _count,
         "share": _share,
-        "name": _name,
+        "name": shown_name,
     }
     return environment.get_template(template).render(values)
 
 
 def _source(name: str) -> str:
     return (files("submillion") / name).read_text(encoding="utf-8")
-
-
-def _name(name: str, most: int = MOST_LETTERS) -> str:
-    r"""Return a label on one line, as in the terminal, a long one by its ends.
-
-    >>> _name("two\nlines")
-    'two\\nlines'
-    """
-    return by_its_ends(on_one_line(name), most)
 
 
 def _points(share: float) -> str:

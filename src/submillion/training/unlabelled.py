@@ -82,18 +82,18 @@ def _kept(texts: Sequence[str], known: dict[str, set[str]]) -> tuple[list[str], 
     """Return the texts that are neither empty nor known nor a repetition, their hashes, and the others by reason.
 
     >>> _kept(["a", "A", " ", "b"], {"test": set(text_hashes(["b"]))})[0::2]
-    (['a'], {'empty': 1, 'stands in test': 1, 'repeats an earlier one': 1})
+    (['a'], {'empty': 1, 'in test too': 1, 'repeated': 1})
     """
     kept: dict[str, str] = {}
-    left_out = {"empty": 0, **{f"stands in {name}": 0 for name in known}, "repeats an earlier one": 0}
+    left_out = {"empty": 0, **{f"in {name} too": 0 for name in known}, "repeated": 0}
     for text, text_hash in zip(texts, text_hashes(texts), strict=True):
         inside = next((name for name, hashes in known.items() if text_hash in hashes), None)
         if not text.strip():
             left_out["empty"] += 1
         elif inside is not None:
-            left_out[f"stands in {inside}"] += 1
+            left_out[f"in {inside} too"] += 1
         elif text_hash in kept:
-            left_out["repeats an earlier one"] += 1
+            left_out["repeated"] += 1
         else:
             kept[text_hash] = text
     return list(kept.values()), list(kept), left_out

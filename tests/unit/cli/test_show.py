@@ -1,6 +1,8 @@
 """Tables on the terminal: one row a line, whatever labels and texts hold."""
 
 from submillion.cli import show
+from submillion.cli.show.measured import print_measured
+from submillion.cli.show.tables import new_console
 from submillion.shortened import MOST_LETTERS
 
 
@@ -47,9 +49,9 @@ def test_of_many_labels_those_that_are_found_worst_are_shown(capsys):
         **{key: figure(0.5) for key in ("accuracy", "macro_f1")},
         **{"data": "rows.csv", "n": 600, "baselines": [], "test_reads": None, "per_class": labels[::-1]},
     }
-    show._measured(show._console(), figures)
+    print_measured(new_console(), figures)
     lines = capsys.readouterr().out.splitlines()
     assert "by label, %, the 60 of 200 with the lowest F1" in lines
     assert [line.split()[1] for line in lines if line.startswith("label ")][1:] == list(map(str, range(60)))
-    show._measured(show._console(), figures | {"per_class": labels[:60]})
+    print_measured(new_console(), figures | {"per_class": labels[:60]})
     assert "by label, %" in capsys.readouterr().out.splitlines()
