@@ -47,7 +47,7 @@ class Lines:
             *(f"    {line}" for line in self._encode()),
             "",
             "",
-            "def run(ids, mask):",
+            "def run(batches):",
             *(f"    {line}" for line in self._run()),
             "",
             "",
@@ -113,8 +113,11 @@ class Lines:
                 f'session = onnxruntime.InferenceSession(f"{{folder}}/{ONNX}", providers=["CPUExecutionProvider"])'
             ],
             "openvino": [
-                'precision = {"INFERENCE_PRECISION_HINT": "f32"}  # else bf16, where the processor has it',
-                f'compiled = openvino.compile_model(f"{{folder}}/{OPENVINO}", "CPU", precision)',
+                "hints = {",
+                '    "INFERENCE_PRECISION_HINT": "f32",  # else bf16, where the processor has it',
+                '    "PERFORMANCE_HINT": "THROUGHPUT",  # or LATENCY: one text alone sooner, many later',
+                "}",
+                f'compiled = openvino.compile_model(f"{{folder}}/{OPENVINO}", "CPU", hints)',
             ],
         }[self.format]
 
@@ -137,18 +140,20 @@ class Lines:
         ]
 
     def _run(self) -> list[str]:
-        """Return the body from padded tokens and their mask to logits."""
-        inputs = '{"input_ids": ids, "attention_mask": mask}'
-        if self.format == "onnx":
-            return [f'return session.run(["logits"], {inputs})[0]']
+        """Return the body from batches, each its rows' places and the model's inputs, to places and logits."""
         if self.format == "openvino":
-            return [f'return compiled({inputs})["logits"]']
-        return [
-            "ids, mask = torch.from_numpy(ids), torch.from_numpy(mask)",
-            "with torch.inference_mode():",
-            *(f"    {line}" for line in self.common.logits("input_ids=ids, attention_mask=mask")),
-            "return logits.numpy()",
-        ]
+            return _IN_STREAMS.splitlines()
+        if self.format == "onnx":
+            lines = ['yield places, session.run(["logits"], inputs)[0]']
+        else:
+            lines = [
+                "inputs = {name: torch.from_numpy(values) for name, values in inputs.items()}",
+                *(['mask = inputs["attention_mask"]'] if self.common.has_mean_pooling else []),
+                "with torch.inference_mode():",
+                *(f"    {line}" for line in self.common.logits("**inputs")),
+                "yield places, logits.numpy()",
+            ]
+        return ["for places, inputs in batches:", *(f"    {line}" for line in lines)]
 
     def _probabilities(self) -> str:
         if self.common.threshold is not None:
@@ -156,20 +161,34 @@ class Lines:
         return _PROBABILITIES_OF.format(temperature=self.temperature)
 
 
-_LOGITS_OF_ROWS = '''def logits_of_rows(rows, tokens_at_once=1024):
-    """Rows of like length run together, so that little is padded; the order stays."""
+_IN_STREAMS = '''"""Several batches at once, each on cores of its own."""
+done = []
+queue = openvino.AsyncInferQueue(compiled)
+queue.set_callback(lambda request, places: done.append((places, request.get_output_tensor(0).data.copy())))
+for places, inputs in batches:
+    queue.start_async(inputs, places)
+queue.wait_all()
+return done'''
+
+_LOGITS_OF_ROWS = '''def batches_of(rows, tokens_at_once=1024):
+    """Rows of like length together, so that little is padded."""
     order = sorted(range(len(rows)), key=lambda row: -len(rows[row]))
-    logits = np.empty((len(rows), len(names)), dtype=np.float32)
     while order:
         longest = max(1, len(rows[order[0]]))
         n_rows = max(1, tokens_at_once // longest)
-        batch, order = order[:n_rows], order[n_rows:]
-        ids = np.full((len(batch), longest), {pad}, dtype=np.int64)
+        places, order = order[:n_rows], order[n_rows:]
+        ids = np.full((len(places), longest), {pad}, dtype=np.int64)
         mask = np.zeros_like(ids)
-        for place, row in enumerate(batch):
+        for place, row in enumerate(places):
             ids[place, : len(rows[row])] = rows[row]
             mask[place, : len(rows[row])] = 1
-        logits[batch] = run(ids, mask)
+        yield places, {{"input_ids": ids, "attention_mask": mask}}
+
+
+def logits_of_rows(rows):
+    logits = np.empty((len(rows), len(names)), dtype=np.float32)
+    for places, found in run(batches_of(rows)):
+        logits[places] = found
     return logits'''
 
 _LOGITS_OF = """def logits_of(texts):
