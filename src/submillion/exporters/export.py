@@ -102,7 +102,7 @@ def export_run(
     )
     with temporary_beside(destination, is_folder=True) as partial, disk_refusals(destination):
         _write_format(source, partial, format, int8, calibration)
-        lines = _write_common(source, partial, format, rows.are_pairs)
+        lines = _write_common(source, partial, format, int8, rows.are_pairs)
         real = replace(lines, encoder=None if source.is_packaged else source.saved.encoder)
         figures = passed(source, real, partial, rows, bounds)
         record = _write_record(source, lines, partial, figures, int8, calibration)
@@ -188,7 +188,7 @@ def _write_format(source: Source, folder: Path, format: str, int8: bool, calibra
         write_openvino(source, folder, calibration.texts)
 
 
-def _write_common(source: Source, folder: Path, format: str, are_pairs: bool) -> Lines:
+def _write_common(source: Source, folder: Path, format: str, int8: bool, are_pairs: bool) -> Lines:
     """Write the tokenizer and the config; return the README's lines."""
     saved = source.saved
     save_tokenizer(saved.tokenizer, folder, saved.max_length, are_pairs)
@@ -214,6 +214,7 @@ def _write_common(source: Source, folder: Path, format: str, are_pairs: bool) ->
         pad_token_id=int(saved.model.config.pad_token_id or 0),
         temperature=source.temperature,
         encoder=None if source.is_packaged else source.model_name,
+        is_int8=int8,
     )
 
 

@@ -23,6 +23,7 @@ class Lines:
         pad_token_id: What shorter rows are filled with.
         temperature: What logits are divided by before the softmax.
         encoder: The base, for an adapter; None: the pip package's.
+        is_int8: Whether the graph's large products are in int8; OpenVINO may then take the rest in bf16.
     """
 
     format: str
@@ -30,6 +31,7 @@ class Lines:
     pad_token_id: int
     temperature: float
     encoder: str | None
+    is_int8: bool = False
 
     def code(self, folder: str = ".") -> str:
         """Return Python that defines `logits_of(texts)`, `probabilities_of(texts)` and `names`."""
@@ -114,7 +116,7 @@ class Lines:
             ],
             "openvino": [
                 "hints = {",
-                '    "INFERENCE_PRECISION_HINT": "f32",  # else bf16, where the processor has it',
+                *([] if self.is_int8 else [_IN_FP32]),
                 '    "PERFORMANCE_HINT": "THROUGHPUT",  # or LATENCY: one text alone sooner, many later',
                 "}",
                 f'compiled = openvino.compile_model(f"{{folder}}/{OPENVINO}", "CPU", hints)',
@@ -161,9 +163,11 @@ class Lines:
         return _PROBABILITIES_OF.format(temperature=self.temperature)
 
 
+_IN_FP32 = '    "INFERENCE_PRECISION_HINT": "f32",  # else bf16, where the processor has it'
+
 _IN_STREAMS = '''"""Several batches at once, each on cores of its own."""
 done = []
-queue = openvino.AsyncInferQueue(compiled)
+queue = openvino.AsyncInferQueue(compiled, 2 * compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
 queue.set_callback(lambda request, places: done.append((places, request.get_output_tensor(0).data.copy())))
 for places, inputs in batches:
     queue.start_async(inputs, places)
