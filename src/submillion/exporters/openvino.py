@@ -12,6 +12,7 @@ from submillion.data.windows import Windows
 from submillion.exporters.lines import OPENVINO
 from submillion.exporters.merge import traced
 from submillion.exporters.quiet import quiet_exporters
+from submillion.exporters.rows import MOST_CALIBRATING, evenly
 from submillion.exporters.source import Source
 
 
@@ -47,15 +48,17 @@ def write_openvino(source: Source, folder: Path, calibration: Sequence[str] = ()
 def quantize(model: Any, source: Source, texts: Sequence[str]) -> Any:
     """Return the model with int8 weights and activations, the scales of these from ``texts`` (NNCF's post-training way).
 
-    Each text is a batch of its own, so that no padding is counted; of windows, each is a row.
+    Each text is a batch of its own, so that no padding is counted; of windows, as many are taken evenly from all.
     """
     import nncf
 
     saved = source.saved
     rows = tokenize(saved.tokenizer, texts, saved.max_length, saved.stride).input_ids
+    if isinstance(rows, Windows):
+        rows = rows.windows.take(evenly(len(rows.windows), MOST_CALIBRATING))
     samples = [
         {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-        for row in (rows.windows if isinstance(rows, Windows) else rows)
+        for row in rows
         if (ids := np.array([row], dtype=np.int64)).size
     ]
     return nncf.quantize(

@@ -187,9 +187,17 @@ def _packaged(are_pairs: bool) -> GateRows:
     return GateRows(rows.texts, None, name)
 
 
+def evenly(n_rows: int, most: int) -> np.ndarray:
+    """Return the places of at most so many rows, spread evenly, int64.
+
+    >>> evenly(9, 3), evenly(2, 3)
+    (array([0, 4, 8]), array([0, 1]))
+    """
+    return np.unique(np.linspace(0, n_rows - 1, min(most, n_rows)).round().astype(np.int64))
+
+
 def _drawn(rows: GateRows, most: int = MOST_ROWS) -> GateRows:
     """Draw at most so many, evenly."""
-    n_rows = len(rows.texts)
-    chosen = np.unique(np.linspace(0, n_rows - 1, min(most, n_rows)).round().astype(int))
+    chosen = evenly(len(rows.texts), most)
     labels = None if rows.labels is None else rows.labels[chosen]
     return GateRows([rows.texts[row] for row in chosen.tolist()], labels, rows.name)
