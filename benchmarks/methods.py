@@ -145,7 +145,9 @@ def summary() -> str:
         for budget in BUDGETS:
             found = _of(candidate, budget)
             if not found:
-                same = budget != BUDGETS[0] and _of(candidate, BUDGETS[0])
+                same = budget != BUDGETS[0] and trainable(candidate, budget) == trainable(
+                    candidate, BUDGETS[0]
+                )
                 cells += ["the same" if same else "-", "-", "-"]
                 continue
             rate, figures = next(iter(found.values()))
