@@ -321,8 +321,8 @@ def export(
         int8: With onnx or openvino: weights and products in 8 bits; openvino's scales are set on rows that are not compared.
         zip: Write ``output`` with `.zip` added too, the same bytes each time.
         overwrite: Replace an export that stands there.
-        data: Rows to compare the export with the run on; labels are not read. Default: the run's validation rows,
-            else the rows it was made from.
+        data: Rows to compare the export with the run on, every second one to calibrate openvino's int8 on; labels are
+            not read. Default: the run's validation rows, and rows of the file it was trained on.
         text_columns: Where the text of ``data`` stands.
         text_pair_column: Where the second text of a pair stands; default: where it stood in training.
         tolerance: Largest difference of a logit, as a share of their standard deviation; default: 0.001, with int8 0.5.

@@ -66,7 +66,7 @@ def export_run(
         int8: Weights and products in 8 bits, for `FOR_INT8`.
         zip: Write ``output`` with `.zip` added too.
         overwrite: An export that stands there may be replaced.
-        data: Rows to compare on; default: see `export_rows`.
+        data: Rows to compare on, and to calibrate on; default: see `export_rows`.
         text_columns: Where their text stands.
         text_pair_column: Where the second text of a pair stands.
         tolerance: Largest difference of a logit, as a share of their standard deviation; default: of `EXACT` or `INT8`.
@@ -132,7 +132,8 @@ def _check_asked(format: str, int8: bool, tolerance: float | None, changed_label
     if changed_labels is not None and not 0 <= changed_labels <= 1:
         raise ConfigError(f"changed_labels={changed_labels:g} must be a share from 0 to 1")
     if missing := [name for name in _required(format, int8) if find_spec(name) is None]:
-        raise ConfigError(f"format={format!r} needs {', '.join(missing)}: pip install 'submillion[export]'")
+        asked = f"format={format!r}{' with int8' if int8 else ''}"
+        raise ConfigError(f"{asked} needs {', '.join(missing)}: pip install 'submillion[export]'")
 
 
 def _required(format: str, int8: bool) -> tuple[str, ...]:

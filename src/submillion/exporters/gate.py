@@ -4,7 +4,7 @@ The exported files are run by their own runtime, by the very lines of their READ
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,7 @@ class Figures:
         accuracy_of_run: Where labels are known.
         accuracy_of_export: On the same rows.
         bounds: What was allowed.
+        runs_in: Of OpenVINO, in what it computed, on this processor, what is not int8; None: fp32.
     """
 
     rows: int
@@ -77,6 +78,7 @@ class Figures:
     accuracy_of_run: float | None
     accuracy_of_export: float | None
     bounds: Bounds
+    runs_in: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures, those with decimals to six significant digits."""
@@ -181,6 +183,10 @@ def passed(source: Source, lines: Lines, folder: Path, rows: GateRows, bounds: B
     figures = compare(
         logits, exported, rows, bounds, temperature=source.temperature, threshold=saved.threshold
     )
+    if "compiled" in space:
+        figures = replace(
+            figures, runs_in=space["compiled"].get_property("INFERENCE_PRECISION_HINT").to_string()
+        )
     if figures.largest_difference > bounds.tolerance or figures.changed_labels > bounds.allowed_changes(
         figures.rows
     ):

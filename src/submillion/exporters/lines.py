@@ -116,7 +116,7 @@ class Lines:
             ],
             "openvino": [
                 "hints = {",
-                *([] if self.is_int8 else [_IN_FP32]),
+                _BESIDE_INT8 if self.is_int8 else _IN_FP32,
                 '    "PERFORMANCE_HINT": "THROUGHPUT",  # or LATENCY: one text alone sooner, many later',
                 "}",
                 f'compiled = openvino.compile_model(f"{{folder}}/{OPENVINO}", "CPU", hints)',
@@ -164,15 +164,23 @@ class Lines:
 
 
 _IN_FP32 = '    "INFERENCE_PRECISION_HINT": "f32",  # else bf16, where the processor has it'
+_BESIDE_INT8 = '    # "INFERENCE_PRECISION_HINT": "f32",  # what is not int8 is bf16 where the processor has it, but for this'
 
 _IN_STREAMS = '''"""Several batches at once, each on cores of its own."""
-done = []
-queue = openvino.AsyncInferQueue(compiled, 2 * compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
-queue.set_callback(lambda request, places: done.append((places, request.get_output_tensor(0).data.copy())))
+most, running = 2 * compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"), []
 for places, inputs in batches:
-    queue.start_async(inputs, places)
-queue.wait_all()
-return done'''
+    if len(running) < most:
+        request = compiled.create_infer_request()
+    else:
+        done, request = running.pop(0)
+        request.wait()
+        yield done, request.get_output_tensor(0).data.copy()
+    request.start_async(inputs)
+    running.append((places, request))
+for done, request in running:
+    request.wait()
+    yield done, request.get_output_tensor(0).data.copy()'''
+"""By requests of one's own: OpenVINO's `AsyncInferQueue` frees a Python callback in a thread that outlives the interpreter."""
 
 _LOGITS_OF_ROWS = '''def batches_of(rows, tokens_at_once=1024):
     """Rows of like length together, so that little is padded."""

@@ -2,8 +2,10 @@
 
 import sys
 from collections.abc import Sequence
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -12,7 +14,6 @@ from submillion.data.windows import Windows
 from submillion.exporters.lines import OPENVINO
 from submillion.exporters.merge import traced
 from submillion.exporters.quiet import quiet_exporters
-from submillion.exporters.rows import MOST_CALIBRATING, evenly
 from submillion.exporters.source import Source
 
 
@@ -36,7 +37,7 @@ def write_openvino(source: Source, folder: Path, calibration: Sequence[str] = ()
     import openvino
 
     with quiet_exporters():
-        model = openvino.convert_model(traced(source, for_int8=bool(calibration)))
+        model = openvino.convert_model(traced(source))
         for port, name in zip(model.inputs, ("input_ids", "attention_mask"), strict=True):
             port.get_tensor().set_names({name})
         model.outputs[0].get_tensor().set_names({"logits"})
@@ -48,19 +49,22 @@ def write_openvino(source: Source, folder: Path, calibration: Sequence[str] = ()
 def quantize(model: Any, source: Source, texts: Sequence[str]) -> Any:
     """Return the model with int8 weights and activations, the scales of these from ``texts`` (NNCF's post-training way).
 
-    Each text is a batch of its own, so that no padding is counted; of windows, as many are taken evenly from all.
+    Each text is a batch of its own, so that no padding is counted; of its windows one is taken, of the next text the next.
     """
     import nncf
+    from nncf.common.logging.track_progress import track
 
     saved = source.saved
     rows = tokenize(saved.tokenizer, texts, saved.max_length, saved.stride).input_ids
     if isinstance(rows, Windows):
-        rows = rows.windows.take(evenly(len(rows.windows), MOST_CALIBRATING))
+        rows = rows.windows.take(rows.starts + np.arange(len(rows)) % rows.counts)
     samples = [
         {"input_ids": ids, "attention_mask": np.ones_like(ids)}
         for row in rows
         if (ids := np.array([row], dtype=np.int64)).size
     ]
-    return nncf.quantize(
-        model, nncf.Dataset(samples), model_type=nncf.ModelType.TRANSFORMER, subset_size=len(samples)
-    )
+    without_bars = partialmethod(track.__init__, disable=True)
+    with patch.object(track, "__init__", without_bars):
+        return nncf.quantize(
+            model, nncf.Dataset(samples), model_type=nncf.ModelType.TRANSFORMER, subset_size=len(samples)
+        )

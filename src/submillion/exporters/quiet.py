@@ -1,20 +1,26 @@
-"""Exporters that log, warn and draw progress bars of what concerns their makers alone."""
+"""Exporters that log and warn of what concerns their makers alone."""
 
-import io
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
+
+_ONE_AT_A_TIME = threading.RLock()
 
 
 @contextmanager
 def quiet_exporters() -> Iterator[None]:
-    """Hold back logs below an error, warnings, and what is printed: the gate says whether an export is right."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)
+    """Hold back logs below an error, and warnings: the gate says whether an export is right.
+
+    Both are the process's, so that exports in several threads wait for each other here.
+    """
+    with _ONE_AT_A_TIME:
+        disabled = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
+        finally:
+            logging.disable(disabled)

