@@ -4,8 +4,8 @@
 
 One adapter (all-MiniLM-L6-v2, first token, 520 AG News rows, one epoch, fp32), exported by `submillion export`; other rows,
 like length together, one thread. Rows a second of processor time, two rounds, the better one; share of labels that differ
-from fp32's. Of the export in int8 by OpenVINO also: what its time goes into, and many texts and single ones on all cores by either of OpenVINO's
-performance hints. Reads ../shared/agnews; the test split is not read.
+from fp32's. Of the export in int8 by OpenVINO also: what its time goes into, and many texts and single
+ones on all cores by either of OpenVINO's performance hints. Reads ../shared/agnews; the test split is not read.
 """
 
 import argparse
@@ -193,7 +193,7 @@ def streams(folder: Path, texts: list[str]) -> dict[str, Any]:
     logits_of = {}
     for hint in ("LATENCY", "THROUGHPUT"):
         space: dict[str, Any] = {}
-        exec(lines.replace('"THROUGHPUT"', f'"{hint}"'), space)
+        exec(lines.replace("hints = {", f'hints = {{"PERFORMANCE_HINT": "{hint}",'), space)
         logits_of[hint] = space["logits_of"]
     seconds: dict[str, list[tuple[float, float]]] = {hint: [] for hint in logits_of}
     for _ in range(5):
