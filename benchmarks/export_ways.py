@@ -193,7 +193,7 @@ def streams(folder: Path, texts: list[str]) -> dict[str, Any]:
     logits_of = {}
     for hint in ("LATENCY", "THROUGHPUT"):
         space: dict[str, Any] = {}
-        exec(lines.replace("hints = {", f'hints = {{"PERFORMANCE_HINT": "{hint}",'), space)
+        exec(lines.replace('"THROUGHPUT"', f'"{hint}"'), space)
         logits_of[hint] = space["logits_of"]
     seconds: dict[str, list[tuple[float, float]]] = {hint: [] for hint in logits_of}
     for _ in range(5):

@@ -117,6 +117,7 @@ class Lines:
             "openvino": [
                 "hints = {",
                 _BESIDE_INT8 if self.is_int8 else _IN_FP32,
+                '    "PERFORMANCE_HINT": "THROUGHPUT",  # or LATENCY: one text alone sooner, many later',
                 "}",
                 f'compiled = openvino.compile_model(f"{{folder}}/{OPENVINO}", "CPU", hints)',
             ],
