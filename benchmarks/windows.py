@@ -39,11 +39,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--rows", type=int, default=100, help="train rows a class")
+    options.add_argument("--candidates", nargs="+", choices=list(CANDIDATES), default=list(CANDIDATES))
     options.add_argument("--seeds", type=int, nargs="+", default=(1, 2, 3))
     options.add_argument("--left-out", type=int, default=500, help="rows to measure on")
     options.add_argument("--summary", action="store_true")
     asked = options.parse_args()
-    for seed, candidate in itertools.product(() if asked.summary else asked.seeds, CANDIDATES):
+    for seed, candidate in itertools.product(() if asked.summary else asked.seeds, asked.candidates):
         key = {
             "candidate": candidate,
             "rows_a_class": asked.rows,
