@@ -73,7 +73,7 @@ def main() -> None:
                 run, folder / side, format=format, int8=int8, data=gate_rows, changed_labels=1.0
             )
             gates[side] = made["gate"]
-            sides[side] = _by_readme(folder / side, texts)
+            sides[side] = _labels_by_readme(folder / side, texts)
         seen: dict[str, list[tuple[float, float]]] = {side: [] for side in sides}
         labels = {}
         for _ in range(ROUNDS):
@@ -105,12 +105,18 @@ def _pipeline(folder: Path) -> Callable[[list[str], int], np.ndarray]:
     return lambda texts, size: np.array([answer["label"] for answer in pipe(texts, batch_size=size)])
 
 
-def _by_readme(folder: Path, texts: list[str]) -> Callable[[], np.ndarray]:
-    """Return what labels ``texts`` by the lines of an export's README."""
+def by_readme(folder: Path, hint: str = "THROUGHPUT") -> dict[str, Any]:
+    """Return what the lines of an export's README define; ``hint``: OpenVINO's `PERFORMANCE_HINT`."""
     (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
     lines, _, _ = code.replace('folder = "."', f"folder = {str(folder)!r}").partition("texts = [")
     space: dict[str, Any] = {}
-    exec(lines, space)
+    exec(lines.replace('"THROUGHPUT"', f'"{hint}"'), space)
+    return space
+
+
+def _labels_by_readme(folder: Path, texts: list[str]) -> Callable[[], np.ndarray]:
+    """Return what labels ``texts`` by the lines of an export's README."""
+    space = by_readme(folder)
     names = np.array([space["names"][index] for index in range(len(space["names"]))])
     return lambda: names[space["logits_of"](texts).argmax(axis=1)]
 

@@ -10,7 +10,6 @@ ones on all cores by either of OpenVINO's performance hints. Reads ../shared/agn
 
 import argparse
 import collections
-import re
 import statistics
 import tempfile
 import time
@@ -28,7 +27,7 @@ from onnxruntime.transformers.optimizer import optimize_model
 from tokenizers import Tokenizer
 
 import submillion
-from export_speed import AGNEWS, _trained
+from export_speed import AGNEWS, _trained, by_readme
 from record import append, source, stands
 from submillion.exporters.openvino import decline_telemetry
 
@@ -186,15 +185,8 @@ def profile(folder: Path, batches: Batches) -> dict[str, Any]:
 
 def streams(folder: Path, texts: list[str]) -> dict[str, Any]:
     """Return rows a second of wall-clock on all cores, and milliseconds of a text alone, by the README's lines and either hint."""
-    readme = (folder / "int8" / "README.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
-    lines, _, _ = code.replace('folder = "."', f"folder = {str(folder / 'int8')!r}").partition("texts = [")
     found: dict[str, Any] = {}
-    logits_of = {}
-    for hint in ("LATENCY", "THROUGHPUT"):
-        space: dict[str, Any] = {}
-        exec(lines.replace('"THROUGHPUT"', f'"{hint}"'), space)
-        logits_of[hint] = space["logits_of"]
+    logits_of = {hint: by_readme(folder / "int8", hint)["logits_of"] for hint in ("LATENCY", "THROUGHPUT")}
     seconds: dict[str, list[tuple[float, float]]] = {hint: [] for hint in logits_of}
     for _ in range(5):
         for hint, answer in logits_of.items():

@@ -146,11 +146,14 @@ def test_with_few_texts_there_are_none_to_calibrate_on(runs, tmp_path):
 
 AGAIN_AND_AGAIN = """
 import re, sys
+from concurrent.futures import ThreadPoolExecutor
 (code,) = re.findall(r"```python\\n(.*?)```", open("README.md", encoding="utf-8").read(), re.DOTALL)
 exec(code)
 texts = ["moon and star", "a goal"] * 400
 first = logits_of(texts)
 assert all(abs(logits_of(texts) - first).max() < 1e-3 for _ in range(5))
+with ThreadPoolExecutor(4) as threads:
+    assert all(abs(each - first).max() < 1e-3 for each in threads.map(logits_of, [texts] * 4))
 if sys.argv[1] == "drop":
     del compiled
 """

@@ -105,7 +105,7 @@ def export_run(
         lines = _write_common(source, partial, format, int8, rows.are_pairs)
         real = replace(lines, encoder=None if source.is_packaged else source.saved.encoder)
         figures = passed(source, real, partial, rows, bounds)
-        record = _write_record(source, lines, partial, figures, int8, calibration)
+        record = _write_record(source, lines, partial, figures, calibration)
         for file in partial.iterdir():
             settle(file)
         settle(partial)
@@ -220,17 +220,17 @@ def _write_common(source: Source, folder: Path, format: str, int8: bool, are_pai
 
 
 def _write_record(
-    source: Source, lines: Lines, folder: Path, figures: Figures, int8: bool, calibration: Calibration
+    source: Source, lines: Lines, folder: Path, figures: Figures, calibration: Calibration
 ) -> dict[str, Any]:
     """Write README.md and export.json; return the latter."""
-    precision = "int8" if int8 else "fp32"
+    precision = "int8" if lines.is_int8 else "fp32"
     told = [
         f"Made in {precision}; {figures.sentence}.",
         *([f"{calibration.sentence}."] if calibration.texts else []),
         *(f"{note[0].upper()}{note[1:]}." for note in source.notes),
     ]
     (folder / "README.md").write_text(readme(lines, source.model_name, told), encoding="utf-8")
-    packages = ("submillion", "torch", "transformers", "peft", *_required(lines.format, int8))
+    packages = ("submillion", "torch", "transformers", "peft", *_required(lines.format, lines.is_int8))
     record = {
         "schema_version": SCHEMA_VERSION,
         "format": lines.format,

@@ -120,10 +120,11 @@ def export_rows(
 
 def _without(rows: GateRows, hashes: set[str]) -> GateRows:
     """Return the first row of each text whose hash is not among ``hashes``."""
-    first = {text_hash: place for place, text_hash in reversed(list(enumerate(text_hashes(rows.texts))))}
-    return rows.take(
-        np.array(sorted(place for each, place in first.items() if each not in hashes), dtype=np.int64)
-    )
+    first: dict[str, int] = {}
+    for place, text_hash in enumerate(text_hashes(rows.texts)):
+        first.setdefault(text_hash, place)
+    places = [place for text_hash, place in first.items() if text_hash not in hashes]
+    return rows.take(np.array(places, dtype=np.int64))
 
 
 def _rows(source: Source, data: Any, text_columns: Sequence[str] | None) -> GateRows:
