@@ -79,6 +79,7 @@ def run(data: str, way: str, candidates: Sequence[int] | None = None) -> None:
     name = "-".join(map(str, [data, way, *(candidates or ())]))
     study = Study(recipe, sources, prepare(recipe.base, sources, console), StudyFolder(RUNS / name), console)
     study.folder.path.mkdir(parents=True, exist_ok=True)
+    study.folder.update(status="running")
     results = found(data, way)
     for job in study.jobs:
         is_asked = candidates is None or (job.stage == 0 and job.place in candidates)
