@@ -134,13 +134,10 @@ class _Evaluation:
     def _what_to_fear(self) -> tuple[str, list[str]]:
         figure, said = "", list[str]()
         if share := self.get("ood_share"):
-            figure = _share(share["value"])
-            at_least = (
-                f"; at least {_share(share['at_least'])}, whatever they are" if "at_least" in share else ""
-            )
-            said.append(f"of the rows are unlike training ({_ends(share)}{at_least}).")
+            figure, told = _unlike(share)
+            said.append(told)
             worst = (self.get("estimated_accuracy") or {}).get("if_unlike_are_wrong")
-            if worst is not None and not self.is_labelled:
+            if worst is not None and share["at_least"] > 0 and not self.is_labelled:
                 said.append(f"Were all of those labelled wrongly, {_share(worst)} would be right.")
         elif note := self.get("ood_note"):
             said.append(f"What share of the rows is unlike training is not known: {note}.")
@@ -286,6 +283,22 @@ def _ends(figure: Mapping[str, float]) -> str:
     '93.1 to 95.1\xa0%'
     """
     return f"{100 * figure['low']:.1f} to {_share(figure['high'])}"
+
+
+def _unlike(share: Mapping[str, float]) -> tuple[str, str]:
+    r"""Return the figure of the rows unlike training, and its sentence; where they may be none, nothing large is shown.
+
+    >>> _unlike({"value": 0.03, "low": 0.01, "high": 0.06, "at_least": 0.0})[0]
+    'up to 6.0\xa0%'
+    """
+    if share["at_least"] > 0:
+        at_least = f"at least {_share(share['at_least'])}, whatever they are"
+        return _share(share["value"]), f"of the rows are unlike training ({_ends(share)}; {at_least})."
+    estimate = f"estimate {_share(share['value'])}, {_ends(share)}"
+    return (
+        f"up to {_share(share['high'])}",
+        f"of the rows may be unlike training, or none of them ({estimate}).",
+    )
 
 
 def _level(figure: Mapping[str, float]) -> str:
