@@ -94,47 +94,12 @@ def read_splits(
         raise ConfigError(f"{STANDARD_INPUT!r} is named more than once: {ONE_SET}")
     read, splits, notes = list[RawRows](), list[Split](), list[str]()
     for name, source in sources:
-        is_locked = is_test(name)
-        need: Any = "never" if is_locked else "optional" if label_column is None else "required"
-        has_sets = not is_locked and isinstance(
-            labels_in(
-                source,
-                problem_type=None,
-                label_column=label_column,
-                label_columns=None,
-                label_separator=None,
-                labels=need,
-            ),
-            SeveralLabels,
-        )
-        if has_sets:
-            need = "never"
-        rows = read_rows(source, text_columns=text_columns, label_column=label_column, labels=need)
+        rows, split, note = _read_split(name, source, text_columns, label_column)
         if read:
             check_pairs(rows.texts, hold_pairs(read[0].texts), rows.source, read[0].source)
         read.append(rows)
-        notes += rows.notes
-        splits.append(
-            Split(
-                on_one_line(name),
-                on_one_line(rows.source),
-                len(rows.texts),
-                is_locked,
-                rows.labels is not None,
-            )
-        )
-        if is_locked:
-            notes.append(
-                f"{rows.source}: {plural(len(rows.texts), 'row')} of a test split, whose labels were not read."
-            )
-        elif has_sets:
-            notes.append(
-                f"{rows.source}: rows may have several labels, which an audit does not look at; the rest is looked at."
-            )
-        elif rows.labels is None:
-            notes.append(
-                f"{rows.source}: no labels were found, so none was looked at; name their column by --label-column."
-            )
+        splits.append(split)
+        notes += [*rows.notes, *([f"{rows.source}: {note}"] if note else [])]
     labelled = [rows for rows in read if rows.labels is not None]
     codes, names = np.empty(0, dtype=np.int64), tuple[str, ...]()
     if labelled:
@@ -158,6 +123,38 @@ def read_splits(
         names=tuple(map(on_one_line, names)),
         notes=tuple(map(on_one_line, notes)),
     )
+
+
+def _read_split(
+    name: str, source: Any, text_columns: Sequence[str] | None, label_column: str | None
+) -> tuple[RawRows, Split, str]:
+    """Read one split; return its rows, what it is, and what is to be known of its labels, empty where they were read."""
+    is_locked = is_test(name)
+    need: Any = "never" if is_locked else "optional" if label_column is None else "required"
+    has_sets = not is_locked and isinstance(
+        labels_in(
+            source,
+            problem_type=None,
+            label_column=label_column,
+            label_columns=None,
+            label_separator=None,
+            labels=need,
+        ),
+        SeveralLabels,
+    )
+    if has_sets:
+        need = "never"
+    rows = read_rows(source, text_columns=text_columns, label_column=label_column, labels=need)
+    has_labels = rows.labels is not None
+    note = ""
+    if is_locked:
+        note = f"{plural(len(rows.texts), 'row')} of a test split, whose labels were not read."
+    elif has_sets:
+        note = "rows may have several labels, which an audit does not look at; the rest is looked at."
+    elif not has_labels:
+        note = "no labels were found, so none was looked at; name their column by --label-column."
+    split = Split(on_one_line(name), on_one_line(rows.source), len(rows.texts), is_locked, has_labels)
+    return rows, split, note
 
 
 def name_splits(data: Sequence[Any], validation: Any, test: Any) -> list[tuple[str, Any]]:

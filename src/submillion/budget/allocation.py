@@ -6,7 +6,8 @@ from dataclasses import replace
 from submillion.budget.candidate import Plan
 from submillion.budget.count import count_adapter, largest_rank, size
 from submillion.budget.draft import WRAPPED
-from submillion.budget.methods import METHODS, Shape
+from submillion.budget.methods import METHODS
+from submillion.budget.on_layer import Shape
 from submillion.errors import BudgetError, ConfigError
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from submillion.budget.methods import Shape
+from submillion.budget.on_layer import Shape
 from submillion.budget.targets import Layers
 
 

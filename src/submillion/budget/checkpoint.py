@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from submillion.budget.families import Family
-from submillion.budget.methods import Shape
+from submillion.budget.on_layer import Shape
 
 HEADER = "checkpoint header"
 TABLE = "family table"

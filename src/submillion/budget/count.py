@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import prod
 
-from submillion.budget.methods import METHODS, Shape, Shapes
+from submillion.budget.methods import METHODS
+from submillion.budget.on_layer import Shape, Shapes
 from submillion.errors import BudgetError, ConfigError
 
 

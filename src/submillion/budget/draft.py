@@ -15,7 +15,8 @@ from submillion.budget.count import (
     solve_rank,
 )
 from submillion.budget.encoder import Encoder, Skeleton
-from submillion.budget.methods import METHODS, MOVING_BASE, PROMPT, Shape
+from submillion.budget.methods import METHODS, MOVING_BASE, PROMPT
+from submillion.budget.on_layer import Shape
 from submillion.budget.targets import Hits, Layers, find_hits, in_layers, is_inside
 from submillion.errors import BudgetError, ConfigError
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from submillion.budget.checkpoint import random_layers
 from submillion.budget.families import Family, family_of
-from submillion.budget.methods import Shape
+from submillion.budget.on_layer import Shape
 from submillion.encoders import load_config
 from submillion.errors import ConfigError, one_line
 

@@ -6,19 +6,15 @@ row; to add a method, add a row. The names are PEFT's own, but for `bitfit`, whi
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from math import ceil, gcd
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from submillion.budget import on_layer
 from submillion.budget.families import Family
+from submillion.budget.on_layer import Shape, Shapes
 
 if TYPE_CHECKING:
     from submillion.budget.candidate import Plan
-
-Shape = tuple[int, ...]
-Shapes = Sequence[tuple[int, int]]
-"""``(d_out, d_in)`` of each adapted layer."""
 
 PROMPT = "prompt_encoder.default.embedding.weight"
 """PEFT's name of the virtual tokens' embeddings in a ``PeftModel``."""
@@ -80,98 +76,6 @@ class Method:
         return own(rank, d_out, d_in)
 
 
-def _up_to_smallest(shapes: Shapes) -> Sequence[int]:
-    """Above the smallest dimension a low-rank update is none."""
-    return range(1, min(map(min, shapes)) + 1)
-
-
-def _up_to_largest(shapes: Shapes) -> Sequence[int]:
-    """VeRA's frozen matrices are of the largest dimension."""
-    return range(1, max(map(max, shapes)) + 1)
-
-
-def _block_sizes(shapes: Shapes) -> Sequence[int]:
-    """A block size divides what every layer reads; PEFT would move any other one to a divisor."""
-    common = gcd(*(d_in for _, d_in in shapes))
-    return [size for size in range(2, common + 1) if common % size == 0]
-
-
-def _until_whole(shapes: Shapes) -> Sequence[int]:
-    """From this rank on no layer's second Kronecker factor is decomposed, and a larger one changes nothing."""
-    return range(1, max(ceil(max(_factors(d_out)[1], _factors(d_in)[1]) / 2) for d_out, d_in in shapes) + 1)
-
-
-def _factors(dimension: int) -> tuple[int, int]:
-    """Return the two factors that lie nearest to each other, as ``peft.tuners.lokr.layer.factorization`` does.
-
-    >>> _factors(384), _factors(127)
-    ((16, 24), (1, 127))
-    """
-    small = max(each for each in range(1, int(dimension**0.5) + 1) if dimension % each == 0)
-    return small, dimension // small
-
-
-def _lora(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
-    return {"lora_A.default.weight": (rank, d_in), "lora_B.default.weight": (d_out, rank)}
-
-
-def _dora(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
-    return _lora(rank, d_out, d_in) | {"lora_magnitude_vector.default.weight": (d_out,)}
-
-
-def _adalora(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
-    return {
-        "lora_A.default": (rank, d_in),
-        "lora_B.default": (d_out, rank),
-        "lora_E.default": (rank, 1),
-    }
-
-
-def _loha(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
-    pairs = ("hada_w1", "hada_w2")
-    return {
-        name: shape
-        for pair in pairs
-        for name, shape in ((f"{pair}_a.default", (d_out, rank)), (f"{pair}_b.default", (rank, d_in)))
-    }
-
-
-def _lokr(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
-    (small_out, large_out), (small_in, large_in) = _factors(d_out), _factors(d_in)
-    first: dict[str, Shape] = {"lokr_w1.default": (small_out, small_in)}
-    if rank < max(large_out, large_in) / 2:
-        return first | {"lokr_w2_a.default": (large_out, rank), "lokr_w2_b.default": (rank, large_in)}
-    return first | {"lokr_w2.default": (large_out, large_in)}
-
-
-def _vera(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
-    return {"vera_lambda_b.default": (d_out,), "vera_lambda_d.default": (rank,)}
-
-
-def _oft(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
-    return {"oft_R.default.weight": (d_in // rank, rank * (rank - 1) // 2)}
-
-
-def _boft(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
-    return {"boft_R.default": (1, d_in // rank, rank, rank), "boft_s.default": (d_out, 1)}
-
-
-def _ia3_out(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
-    return {"ia3_l.default": (d_out, 1)}
-
-
-def _ia3_in(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
-    return {"ia3_l.default": (1, d_in)}
-
-
-def _bitfit(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
-    return {"beft_bias.default": (1, d_out)}
-
-
-def _nothing(rank: int, d_out: int, d_in: int) -> dict[str, Shape]:
-    return {}
-
-
 def _pair(plan: "Plan") -> dict[str, Any]:
     return {"r": plan.rank, "lora_alpha": plan.lora_alpha, "lora_dropout": plan.lora_dropout, "bias": "none"}
 
@@ -202,9 +106,9 @@ METHODS: Mapping[str, Method] = MappingProxyType(
                 "a pair of low-rank matrices beside each weight",
                 "Hu et al. 2021, arXiv:2106.09685, section 4.1",
                 "r (d_out + d_in)",
-                _lora,
+                on_layer.lora,
                 _pair,
-                ranks=_up_to_smallest,
+                ranks=on_layer.up_to_smallest,
                 has_alpha=True,
                 has_dropout=True,
                 is_low_rank_pair=True,
@@ -215,9 +119,9 @@ METHODS: Mapping[str, Method] = MappingProxyType(
                 "LoRA scaled by alpha / sqrt(r) instead of alpha / r",
                 "Kalajdzievski 2023, arXiv:2312.03732",
                 "r (d_out + d_in)",
-                _lora,
+                on_layer.lora,
                 lambda plan: _pair(plan) | {"use_rslora": True},
-                ranks=_up_to_smallest,
+                ranks=on_layer.up_to_smallest,
                 has_alpha=True,
                 has_dropout=True,
                 is_low_rank_pair=True,
@@ -228,9 +132,9 @@ METHODS: Mapping[str, Method] = MappingProxyType(
                 "LoRA for the direction of each weight's rows, and a vector for their length",
                 "Liu et al. 2024, arXiv:2402.09353",
                 "r (d_out + d_in) + d_out",
-                _dora,
+                on_layer.dora,
                 lambda plan: _pair(plan) | {"use_dora": True},
-                ranks=_up_to_smallest,
+                ranks=on_layer.up_to_smallest,
                 has_alpha=True,
                 has_dropout=True,
             ),
@@ -239,10 +143,10 @@ METHODS: Mapping[str, Method] = MappingProxyType(
                 "singular triplets P, Lambda, Q beside each weight, a third of them pruned while it trains",
                 "Zhang et al. 2023, arXiv:2303.10512",
                 "r (d_out + d_in + 1)",
-                _adalora,
+                on_layer.adalora,
                 _adalora_arguments,
                 config="AdaLoraConfig",
-                ranks=_up_to_smallest,
+                ranks=on_layer.up_to_smallest,
                 has_alpha=True,
                 has_dropout=True,
                 frozen=1,  # `ranknum`
@@ -252,10 +156,10 @@ METHODS: Mapping[str, Method] = MappingProxyType(
                 "the elementwise product of two low-rank pairs beside each weight",
                 "Hyeon-Woo et al. 2022, arXiv:2108.06098",
                 "2 r (d_out + d_in)",
-                _loha,
+                on_layer.loha,
                 lambda plan: {"r": plan.rank, "alpha": plan.lora_alpha},
                 config="LoHaConfig",
-                ranks=_up_to_smallest,
+                ranks=on_layer.up_to_smallest,
                 has_alpha=True,
             ),
             Method(
@@ -263,10 +167,10 @@ METHODS: Mapping[str, Method] = MappingProxyType(
                 "a Kronecker product beside each weight, its larger factor of low rank",
                 "Yeh et al. 2024, arXiv:2309.14859",
                 "a c + r (b + d), or a c + b d from r = max(b, d) / 2 on, with d_out = a b, d_in = c d",
-                _lokr,
+                on_layer.lokr,
                 lambda plan: {"r": plan.rank, "alpha": plan.lora_alpha},
                 config="LoKrConfig",
-                ranks=_until_whole,
+                ranks=on_layer.until_whole,
                 has_alpha=True,
             ),
             Method(
@@ -274,10 +178,10 @@ METHODS: Mapping[str, Method] = MappingProxyType(
                 "two vectors around frozen random matrices that all layers share",
                 "Kopiczko et al. 2024, arXiv:2310.11454",
                 "d_out + r",
-                _vera,
+                on_layer.vera,
                 lambda plan: {"r": plan.rank, "vera_dropout": plan.lora_dropout},
                 config="VeraConfig",
-                ranks=_up_to_largest,
+                ranks=on_layer.up_to_largest,
                 usual_rank=256,  # PEFT's default
                 has_dropout=True,
             ),
@@ -286,10 +190,10 @@ METHODS: Mapping[str, Method] = MappingProxyType(
                 "a rotation of what each layer reads, in blocks of r",
                 "Qiu et al. 2023, arXiv:2306.07280",
                 "d_in (r - 1) / 2",
-                _oft,
+                on_layer.oft,
                 lambda plan: {"oft_block_size": plan.rank},
                 config="OFTConfig",
-                ranks=_block_sizes,
+                ranks=on_layer.block_sizes,
                 usual_rank=32,  # PEFT's default
             ),
             Method(
@@ -297,24 +201,24 @@ METHODS: Mapping[str, Method] = MappingProxyType(
                 "the same by whole blocks, and a scale for each output",
                 "Liu et al. 2024, arXiv:2311.06243",
                 "d_in r + d_out",
-                _boft,
+                on_layer.boft,
                 lambda plan: {
                     "boft_block_size": plan.rank,
                     "boft_block_num": 0,
                     "boft_n_butterfly_factor": 1,
                 },
                 config="BOFTConfig",
-                ranks=_block_sizes,
+                ranks=on_layer.block_sizes,
             ),
             Method(
                 "ia3",
                 "a factor for each output of a layer; for each input of one that closes a feed-forward block",
                 "Liu et al. 2022, arXiv:2205.05638",
                 "d_out, or d_in",
-                _ia3_out,
+                on_layer.ia3_out,
                 lambda plan: {"feedforward_modules": list(plan.feedforward_modules)},
                 config="IA3Config",
-                trained_on_input=_ia3_in,
+                trained_on_input=on_layer.ia3_in,
                 targets=lambda family: (
                     *((family.fused,) if family.fused else (family.key, family.value)),
                     family.feed_forward[-1],
@@ -325,7 +229,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
                 "the biases of the linear layers",
                 "Ben Zaken et al. 2022, arXiv:2106.10199; PEFT's tuner BEFT",
                 "d_out",
-                _bitfit,
+                on_layer.bitfit,
                 lambda plan: {},
                 config="BeftConfig",
                 targets=lambda family: family.named_sets()["all-linear"],
@@ -335,7 +239,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
                 "the layer norms' weights and biases",
                 "Zhao et al. 2023, arXiv:2312.11420",
                 "2 x width a layer norm",
-                _nothing,
+                on_layer.nothing,
                 lambda plan: {},
                 config="LNTuningConfig",
                 adapts="layer norm",
@@ -345,7 +249,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
                 "the embeddings of virtual tokens before each text",
                 "Lester et al. 2021, arXiv:2104.08691",
                 "virtual tokens x width",
-                _nothing,
+                on_layer.nothing,
                 lambda plan: {
                     "num_virtual_tokens": plan.num_virtual_tokens,
                     "prompt_tuning_init": "SAMPLE_VOCAB",
@@ -382,42 +286,6 @@ MARKS = (
 )
 """What PEFT puts into the name of a parameter that an adapter adds to a layer."""
 
-_NEAREST = MappingProxyType(
-    {
-        "adaption_prompt": "prompt_tuning",
-        "beft": "bitfit",
-        "bias": "bitfit",
-        "bone": "lora",
-        "c3a": "oft",
-        "cpt": "prompt_tuning",
-        "delora": "dora",
-        "fourierft": "vera",
-        "full": "lora",
-        "gralora": "lora",
-        "hira": "loha",
-        "hra": "boft",
-        "layernorm": "ln_tuning",
-        "lora+": "lora",
-        "loraplus": "lora",
-        "miss": "lora",
-        "multitask_prompt_tuning": "prompt_tuning",
-        "p_tuning": "prompt_tuning",
-        "poly": "lora",
-        "prefix_tuning": "prompt_tuning",
-        "psoft": "oft",
-        "pvera": "vera",
-        "qlora": "lora",
-        "randlora": "vera",
-        "road": "oft",
-        "shira": "lora",
-        "trainable_tokens": "prompt_tuning",
-        "vblora": "vera",
-        "waveft": "vera",
-        "xlora": "lora",
-    }
-)
-"""Methods that are asked for by these names elsewhere, and what comes nearest to them here."""
-
 
 def is_of_adapter(name: str) -> bool:
     """Return whether a parameter of this name was added by an adapter, its head excepted.
@@ -428,22 +296,3 @@ def is_of_adapter(name: str) -> bool:
     False
     """
     return any(mark in name for mark in MARKS) or name.endswith(PROMPT)
-
-
-def unknown_method(name: str) -> str | None:
-    """Return why ``name`` is no method, with the nearest one; None where it is one.
-
-    >>> print(unknown_method("lorra"))
-    method='lorra' is not known, the nearest is 'lora': give one of lora, rslora, dora, adalora, loha, lokr, vera, oft, \
-boft, ia3, bitfit, ln_tuning, prompt_tuning
-    >>> print(unknown_method("pissa"))
-    method='pissa' is a way to start LoRA's matrices: give method='lora' and init_lora_weights='pissa'
-    """
-    if name in METHODS:
-        return None
-    asked = name.lower().replace("-", "_")
-    if asked in INITIALISATIONS:
-        return f"method={name!r} is a way to start LoRA's matrices: give method='lora' and init_lora_weights={asked!r}"
-    nearest = _NEAREST.get(asked) or next(iter(get_close_matches(asked, METHODS, n=1, cutoff=0.3)), "lora")
-    served = "not served" if asked in _NEAREST else "not known"
-    return f"method={name!r} is {served}, the nearest is {nearest!r}: give one of {', '.join(METHODS)}"

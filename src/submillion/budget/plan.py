@@ -11,8 +11,9 @@ from submillion.budget.count import size
 from submillion.budget.draft import Choice, draft
 from submillion.budget.encoder import Encoder, read_encoder
 from submillion.budget.families import Family
-from submillion.budget.methods import INITIALISATIONS, METHODS, Method, unknown_method
+from submillion.budget.methods import INITIALISATIONS, METHODS, Method
 from submillion.budget.targets import DEFAULT, parse_layers, parse_targets
+from submillion.budget.unserved import unknown_method
 from submillion.errors import BudgetError, ConfigError
 
 __all__ = ["DEFAULT_BUDGET", "Plan", "PlanReport", "make_plan", "make_plans"]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from submillion.budget.count import size
 from submillion.budget.families import SAVED_BY_PEFT, family_of
-from submillion.budget.methods import METHODS, Shape, is_of_adapter
+from submillion.budget.methods import METHODS, is_of_adapter
+from submillion.budget.on_layer import Shape
 from submillion.budget.plan import Plan
 from submillion.errors import BudgetError
 

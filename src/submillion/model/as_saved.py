@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from submillion.budget.count import size
-from submillion.budget.methods import METHODS, MOVING_BASE, Shape
+from submillion.budget.methods import METHODS, MOVING_BASE
+from submillion.budget.on_layer import Shape
 from submillion.budget.plan import Plan
 
 

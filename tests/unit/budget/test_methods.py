@@ -9,7 +9,8 @@ from transformers import BertConfig, RobertaConfig
 from conftest import TINY
 from submillion.budget import METHODS, make_plan, make_plans, solve_rank
 from submillion.budget.count import count_adapter, ranks_of
-from submillion.budget.methods import FAST, INITIALISATIONS, unknown_method
+from submillion.budget.methods import FAST, INITIALISATIONS
+from submillion.budget.unserved import unknown_method
 from submillion.errors import BudgetError, ConfigError
 from submillion.recipe import BudgetConfig
 
