@@ -1,7 +1,8 @@
 """The verbs, from Python: they take files, lists or DataFrames, and do what the command does."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -232,9 +233,15 @@ def evaluate(
             wanted_accuracy=wanted_accuracy,
             has_texts=has_texts,
             corrupt=corrupt,
-            say=Console(stderr=True, quiet=quiet, highlight=False, markup=False).print,
+            say=_say(quiet),
         ),
     )
+
+
+def _say(quiet: bool) -> Callable[[str], None]:
+    """Return what tells, on standard error, what takes long before it starts."""
+    console = Console(stderr=True, quiet=quiet, highlight=False, markup=False)
+    return partial(console.print, soft_wrap=True)
 
 
 def audit(
@@ -284,7 +291,7 @@ def audit(
         label_column=label_column,
         has_texts=has_texts,
         seed=seed,
-        say=Console(stderr=True, quiet=quiet, highlight=False, markup=False).print,
+        say=_say(quiet),
     )
 
 

@@ -1,6 +1,6 @@
 """`submillion audit`."""
 
-from functools import partial
+from typing import Any
 
 import click
 
@@ -32,44 +32,25 @@ from submillion.recipe import DEFAULT_MODEL
 @click.option("--text-columns", type=CommaList(), help="Columns joined by a space into the text.")
 @click.option("--text-pair-column", help="Column of the second text, of rows that are pairs.")
 @click.option("--label-column", help="Column of the label.")
-@click.option("--no-texts", is_flag=True, help="Leave the texts out of issues.csv and audit.html.")
+@click.option(
+    "--no-texts",
+    "has_texts",
+    is_flag=True,
+    flag_value=False,
+    default=True,
+    help="Leave the texts out of issues.csv and audit.html.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=42, show_default=True, help="Seed of the folds.")
 @click.option("--json", "as_json", is_flag=True, help="Print audit.json.")
-def command(
-    files: tuple[str, ...],
-    validation: str | None,
-    test: str | None,
-    output: str,
-    model: str,
-    without_encoder: bool,
-    text_columns: tuple[str, ...] | None,
-    text_pair_column: str | None,
-    label_column: str | None,
-    no_texts: bool,
-    seed: int,
-    as_json: bool,
-) -> None:
+def command(files: tuple[str, ...], as_json: bool, **asked: Any) -> None:
     """Look for what is wrong with labelled rows, before anything is trained on them.
 
     Duplicates and near duplicates within and across splits, labels that contradict each other, labels that are likely wrong,
     rows that are nearly empty or too long, and the balance of the labels. One FILE is train; of several each is a split named
     after its file. Labels of a test split (--test, or a file with test in its name) are not read.
     """
-    from submillion.auditing import audit_rows
+    from submillion import api
     from submillion.cli import show
-    from submillion.data.pairs import text_columns_of
 
-    report = audit_rows(
-        files,
-        validation=validation,
-        test=test,
-        output=output,
-        model=model,
-        without_encoder=without_encoder,
-        text_columns=text_columns_of(text_columns, text_pair_column),
-        label_column=label_column,
-        has_texts=not no_texts,
-        seed=seed,
-        say=partial(click.echo, err=True),
-    )
+    report = api.audit(*files, **asked)
     show.result(report, as_json, show.audited)

@@ -1,6 +1,6 @@
 """`submillion evaluate`."""
 
-from functools import partial
+from typing import Any
 
 import click
 
@@ -28,7 +28,10 @@ from submillion.cli.options import CommaList
 @click.option("--encoder", help="The folder or hub id of the run's base, where it now lies elsewhere.")
 @click.option("--unlabelled", is_flag=True, help="Do not read the labels, if there are any.")
 @click.option(
-    "--slices", type=CommaList(), help="Further columns of labelled rows: accuracy by each value of them."
+    "--slices",
+    type=CommaList(),
+    default=(),
+    help="Further columns of labelled rows: accuracy by each value of them.",
 )
 @click.option(
     "--wanted-accuracy",
@@ -40,49 +43,23 @@ from submillion.cli.options import CommaList
     is_flag=True,
     help="Measure also how accuracy falls with typos, lost characters, case, HTML debris, scanning: 40 cells of 1,000 rows.",
 )
-@click.option("--no-texts", is_flag=True, help="Leave the texts out of report.html.")
+@click.option(
+    "--no-texts",
+    "has_texts",
+    is_flag=True,
+    flag_value=False,
+    default=True,
+    help="Leave the texts out of report.html.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def command(
-    run: str,
-    data: str,
-    against: str | None,
-    output: str | None,
-    text_columns: tuple[str, ...] | None,
-    text_pair_column: str | None,
-    label_column: str | None,
-    encoder: str | None,
-    unlabelled: bool,
-    slices: tuple[str, ...] | None,
-    wanted_accuracy: float | None,
-    corrupt: bool,
-    no_texts: bool,
-    as_json: bool,
-) -> None:
+def command(run: str, data: str, as_json: bool, **asked: Any) -> None:
     """Measure a run on labelled rows, with intervals and the baselines on the same rows; foretell it on others.
 
     Of rows without labels it gives the accuracy to expect, the share of them that is unlike training, and which those
     are. A read of the run's test split is recognised and noted in the run.
     """
+    from submillion import api
     from submillion.cli import show
-    from submillion.data.pairs import text_columns_of
-    from submillion.evaluation.on_data import evaluate_run
-    from submillion.evaluation.options import Options
 
-    report = evaluate_run(
-        run,
-        data,
-        Options(
-            against=against,
-            output=output,
-            text_columns=text_columns_of(text_columns, text_pair_column),
-            label_column=label_column,
-            encoder=encoder,
-            unlabelled=unlabelled,
-            slices=slices or (),
-            wanted_accuracy=wanted_accuracy,
-            has_texts=not no_texts,
-            corrupt=corrupt,
-            say=partial(click.echo, err=True),
-        ),
-    )
+    report = api.evaluate(run, data, **asked)
     show.result(report, as_json, show.report)

@@ -1,5 +1,7 @@
 """`submillion export`."""
 
+from typing import Any
+
 import click
 
 from submillion.cli.options import CommaList
@@ -16,13 +18,12 @@ from submillion.cli.options import CommaList
 @click.option("--output", required=True, help="The folder that is made, whole or not at all.")
 @click.option(
     "--format",
-    "format_",
     type=click.Choice(["peft", "merged", "onnx", "openvino"]),
     required=True,
     help="peft: the adapter; merged: a stock transformers model; onnx, openvino: a graph for that runtime.",
 )
 @click.option("--int8", is_flag=True, help="With onnx or openvino: weights and products in 8 bits.")
-@click.option("--zip", "zip_", is_flag=True, help="Write OUTPUT.zip too, the same bytes each time.")
+@click.option("--zip", is_flag=True, help="Write OUTPUT.zip too, the same bytes each time.")
 @click.option("--overwrite", is_flag=True, help="Replace an export that stands there.")
 @click.option(
     "--data",
@@ -45,43 +46,14 @@ from submillion.cli.options import CommaList
     "--label-names", type=CommaList(), help="For an adapter that carries none: its labels, in order."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(
-    run: str,
-    output: str,
-    format_: str,
-    int8: bool,
-    zip_: bool,
-    overwrite: bool,
-    data: str | None,
-    text_columns: tuple[str, ...] | None,
-    text_pair_column: str | None,
-    tolerance: float | None,
-    changed_labels: float | None,
-    encoder: str | None,
-    label_names: tuple[str, ...] | None,
-    as_json: bool,
-) -> None:
+def command(run: str, output: str, as_json: bool, **asked: Any) -> None:
     """Write a run for a runtime that needs nothing of this package.
 
     The export is run by its own runtime and compared with the run in fp32 on real rows; where it answers otherwise
     nothing is written. RUN is a run folder, or any PEFT adapter of a text classifier.
     """
+    from submillion import api
     from submillion.cli import show
-    from submillion.exporters import export_run
 
-    record = export_run(
-        run,
-        output,
-        format=format_,
-        int8=int8,
-        zip=zip_,
-        overwrite=overwrite,
-        data=data,
-        text_columns=text_columns,
-        text_pair_column=text_pair_column,
-        tolerance=tolerance,
-        changed_labels=changed_labels,
-        encoder=encoder,
-        label_names=label_names,
-    )
+    record = api.export(run, output, **asked)
     show.result(record, as_json, show.exported)
