@@ -23,6 +23,7 @@ from submillion.training.callbacks import read_history
 from submillion.training.fit import Labelled, fit_adapter, make_trainer
 from submillion.training.prepare import Prepared
 from submillion.training.start import start_head
+from submillion.training.trainer import BudgetTrainer
 
 SCORED_ROW = 1 / 3
 """What a row costs that is only scored, in rows trained: a forward pass of three passes."""
@@ -134,11 +135,8 @@ def train_short(
         diverged up to there: ``epochs_seen`` of its ``epochs``) and curve.
     """
     started = time.monotonic()
-    if (folder / "result.json").is_file():  # killed before the storage had it
-        kept: dict[str, Any] = read_json(folder / "result.json")
-        if kept["candidate"] == candidate.number:
-            RunFolder(folder).remove_checkpoints()
-            return kept
+    if kept := _kept(folder, candidate):
+        return kept
     validation = ground.prepared.validation
     if validation is None:
         raise ValueError("need validation rows")
@@ -160,43 +158,62 @@ def train_short(
     best = trainer.evaluate_scores = _Best(
         trainer.evaluate_scores, recipe.training.metric_for_best_model or "accuracy", tell
     )
-    result: dict[str, Any]
+    result = _trained(trainer, best, validation, folder) | {
+        "candidate": candidate.number,
+        "trainable_parameters": plan.trainable_parameters,
+    }
+    result |= _costs(trainer, run, has_diverged=result["accuracy"] is None)
+    result["seconds"]["total"] = round(time.monotonic() - started + trainer.earlier_seconds, 2)
+    write_json(folder / "result.json", result)
+    run.remove_checkpoints()
+    return result
+
+
+def _kept(folder: Path, candidate: Candidate) -> dict[str, Any] | None:
+    """Return the result of a training that was killed before the storage had it; None where there is none."""
+    if not (folder / "result.json").is_file():
+        return None
+    kept: dict[str, Any] = read_json(folder / "result.json")
+    if kept["candidate"] != candidate.number:
+        return None
+    RunFolder(folder).remove_checkpoints()
+    return kept
+
+
+def _trained(trainer: BudgetTrainer, best: "_Best", validation: Labelled, folder: Path) -> dict[str, Any]:
+    """Train; return the best epoch's accuracy and which rows it has right, or why there is none."""
     try:
         fit_adapter(trainer, resume=True)
     except Diverged as error:
-        result = {"accuracy": None, "failed": str(error)}
-    else:
-        # One that was resumed may have had its best epoch before.
-        scores = best.scores if trainer.earlier_seconds == 0 else None
-        scores = scores or score(model, validation.input_ids, recipe.training.per_device_eval_batch_size)
-        right = scores.predictions == validation.labels
-        result = {"accuracy": float(right.mean()), "right": np.packbits(right).tobytes().hex()}
-        _keep_predictions(folder, scores)
+        return {"accuracy": None, "failed": str(error)}
+    # One that was resumed may have had its best epoch before.
+    scores = best.scores if trainer.earlier_seconds == 0 else None
+    batch_size = int(trainer.args.per_device_eval_batch_size)
+    scores = scores or score(trainer.model, validation.input_ids, batch_size)
+    right = scores.predictions == validation.labels
+    _keep_predictions(folder, scores)
+    return {"accuracy": float(right.mean()), "right": np.packbits(right).tobytes().hex()}
+
+
+def _costs(trainer: BudgetTrainer, run: RunFolder, *, has_diverged: bool) -> dict[str, Any]:
+    """Return what a training cost, seconds of the whole apart, and its curve."""
     curve = [
         {"epoch": line["epoch"], "accuracy": line["eval_accuracy"]}
         for line in read_history(run.history)
         if "eval_accuracy" in line
     ]
-    epochs = epochs_seen = float(recipe.training.num_train_epochs or 0)
-    if result["accuracy"] is None and trainer.state.epoch is not None:
+    epochs = epochs_seen = float(trainer.args.num_train_epochs)
+    if has_diverged and trainer.state.epoch is not None:
         epochs_seen = round(float(trainer.state.epoch), 4)
-    n_scored = len(validation.input_ids) * max(1, len(curve))
-    result |= {
-        "candidate": candidate.number,
-        "trainable_parameters": plan.trainable_parameters,
+    n_rows, n_scored = len(trainer.train_dataset), len(trainer.validation or ()) * max(1, len(curve))
+    return {
         "epochs": epochs,
         "epochs_seen": epochs_seen,
-        "train_rows": len(rows),
-        "rows_seen": round(epochs_seen * len(rows) + SCORED_ROW * n_scored),
-        "seconds": {
-            "training": round(trainer.seconds, 2),
-            "total": round(time.monotonic() - started + trainer.earlier_seconds, 2),
-        },
+        "train_rows": n_rows,
+        "rows_seen": round(epochs_seen * n_rows + SCORED_ROW * n_scored),
+        "seconds": {"training": round(trainer.seconds, 2)},
         "curve": curve,
     }
-    write_json(folder / "result.json", result)
-    run.remove_checkpoints()
-    return result
 
 
 def _recipe_of(candidate: Candidate, stage: StageConfig, repeat: int) -> Recipe:

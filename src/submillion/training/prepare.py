@@ -145,8 +145,39 @@ def prepare(recipe: Recipe, sources: Sources, console: Console, *, for_many: boo
     """
     _check_trackers(recipe.training.report_to)
     encoder = resolve_encoder(recipe.model.model)
-    data = recipe.data
     config = load_config(encoder)
+    recipe, splits, unlabelled = _read(recipe, sources, for_many)
+    _say_notes(splits, console)
+    plan = make_plan(encoder, len(splits.label_names), **recipe.budget.model_dump(), must_fit=not for_many)
+    tokenizer = load_tokenizer(encoder)
+    tokens, stride = _tokenize(tokenizer, splits, recipe.data, _text_limit(tokenizer, config, plan))
+    if unlabelled is not None:
+        whole = kept_tokens(tokenizer, unlabelled.texts)
+        tokens["unlabelled"] = cut(whole, tokens["train"].max_length, stride)
+    weights = named_weights(recipe.training.class_weights, splits.label_names, splits.label_values)
+    recipe = recipe.model_copy(
+        update={
+            "data": recipe.data.model_copy(update={"stride": stride}),
+            "training": recipe.training.model_copy(update={"class_weights": weights}),
+        }
+    )
+    resolved = _resolved(recipe, plan, len(splits.train), tokens["train"].max_length)
+    if not for_many:
+        check_training(resolved.training, plan, splits.validation is not None)
+    prepared = Prepared(resolved, encoder, tokenizer, splits, plan, tokens, unlabelled)
+    if recipe.budget.rank == ALLOCATE and not for_many:
+        with console.status("giving out the ranks by what the layers read"):
+            plan = prepared.allocated(plan, recipe.seed)
+        prepared = prepared.replanned(recipe, plan, len(splits.train))
+    if not for_many:
+        _say_plan(plan, console)
+    _say_rows(prepared, console)
+    return prepared
+
+
+def _read(recipe: Recipe, sources: Sources, for_many: bool) -> tuple[Recipe, Splits, Unlabelled | None]:
+    """Read the rows; return the recipe for rows of their kind, the splits, and the unlabelled texts."""
+    data = recipe.data
     text_columns = text_columns_of(data.text_columns, data.text_pair_column)
     label_column = labels_in(
         sources.train,
@@ -170,53 +201,43 @@ def prepare(recipe: Recipe, sources: Sources, console: Console, *, for_many: boo
     )
     check_multi_label(recipe, splits.is_multi_label, sources.unlabelled is not None, for_many)
     recipe = resolved_for(recipe, splits.is_multi_label)
-    data = recipe.data
     _check_folds(recipe.evaluation.cv, splits)
-    unlabelled = None
-    if sources.unlabelled is not None and not for_many:  # the short trainings of a search do without
-        unlabelled = read_unlabelled(
-            sources.unlabelled, sources.test, splits, text_columns, data.label_column
-        )
-        splits = replace(splits, notes=(*splits.notes, *unlabelled.notes))
+    if sources.unlabelled is None or for_many:  # the short trainings of a search do without
+        return recipe, splits, None
+    unlabelled = read_unlabelled(
+        sources.unlabelled, sources.test, splits, text_columns, recipe.data.label_column
+    )
+    return recipe, replace(splits, notes=(*splits.notes, *unlabelled.notes)), unlabelled
+
+
+def _say_notes(splits: Splits, console: Console) -> None:
+    """Say what was repaired or left out, the train file by its last name."""
+    source = splits.train.source
     for note in splits.notes:
         console.print(
-            on_one_line(note.replace(splits.train.source, Path(splits.train.source).name)),
+            on_one_line(note.replace(source, Path(source).name)),
             style="dim",
             highlight=False,
             soft_wrap=True,
             markup=False,
         )
-    plan = make_plan(encoder, len(splits.label_names), **recipe.budget.model_dump(), must_fit=not for_many)
-    tokenizer = load_tokenizer(encoder)
+
+
+def _text_limit(tokenizer: Any, config: Any, plan: Plan) -> int:
+    """Return the most tokens that a text may have; virtual ones take positions too.
+
+    Raises:
+        ConfigError: If they leave no room.
+    """
     limit = length_limit(tokenizer, config)
-    if plan.num_virtual_tokens is not None:  # they take positions too
+    if plan.num_virtual_tokens is not None:
         limit = min(limit, max_positions(config) - plan.num_virtual_tokens)
     if limit < MIN_LENGTH:
         raise ConfigError(
             f"num_virtual_tokens={plan.num_virtual_tokens} leaves no room for the text: this encoder takes "
             f"{max_positions(config)} tokens in all; lower it"
         )
-    tokens, stride = _tokenize(tokenizer, splits, data, limit)
-    recipe = recipe.model_copy(update={"data": data.model_copy(update={"stride": stride})})
-    if unlabelled is not None:
-        whole = kept_tokens(tokenizer, unlabelled.texts)
-        tokens["unlabelled"] = cut(whole, tokens["train"].max_length, stride)
-    weights = named_weights(recipe.training.class_weights, splits.label_names, splits.label_values)
-    recipe = recipe.model_copy(
-        update={"training": recipe.training.model_copy(update={"class_weights": weights})}
-    )
-    resolved = _resolved(recipe, plan, len(splits.train), tokens["train"].max_length)
-    if not for_many:
-        check_training(resolved.training, plan, splits.validation is not None)
-    prepared = Prepared(resolved, encoder, tokenizer, splits, plan, tokens, unlabelled)
-    if recipe.budget.rank == ALLOCATE and not for_many:
-        with console.status("giving out the ranks by what the layers read"):
-            plan = prepared.allocated(plan, recipe.seed)
-        prepared = prepared.replanned(recipe, plan, len(splits.train))
-    if not for_many:
-        _say_plan(plan, console)
-    _say_rows(prepared, console)
-    return prepared
+    return limit
 
 
 def _check_folds(folds: int | None, splits: Splits) -> None:
