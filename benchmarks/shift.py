@@ -309,6 +309,8 @@ def summary() -> str:
     text = []
     for title, families in (("Development", development), ("Held out", held_out)):
         mine = [each for each in cells if each["family"] in families]
+        if not mine:
+            continue
         text += [
             "",
             f"{title}: {len(mine)} cells",

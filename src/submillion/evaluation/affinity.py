@@ -24,19 +24,20 @@ class AnsweredRows:
 
 
 def affinity_to_labels(
-    known: AnsweredRows, labels: np.ndarray, new: AnsweredRows, weights: np.ndarray
+    known: AnsweredRows, labels: np.ndarray, new: AnsweredRows, unlike: np.ndarray
 ) -> float:
-    """Return how near new rows lie to the classes: 1 as near as known rows, 0 no nearer to any than to their mean.
+    """Return how near the unlike ones of new rows lie to the classes: 1 as near as known rows, 0 no nearer to any than to their mean.
 
     The cosine to the nearest class centre, seen from the mean of the centres, over that of known rows; less the total
     variation between the labels that the model gives the new rows and those that it gives known ones, beyond what so few rows
-    would show by chance.
+    would show by chance. Both are means over the new rows by how likely each is an unlike one; what familiar rows, whose
+    affinity is 1, bring in by that is taken out again, so that it does not matter how many of the rows are unlike.
 
     Args:
-        known: AnsweredRows rows that did not train, `m` of them.
+        known: Rows that did not train, `m` of them.
         labels: Their true labels, `[m]` int64.
         new: Rows without labels, `n` of them.
-        weights: How much each new row counts, `[n]`, 0 or more, one above 0 at least.
+        unlike: How likely each new row is an unlike one, `[n]`, 0 to 1, one above 0 at least.
 
     >>> rng = np.random.default_rng(0)
     >>> centres, labels = 4 * np.eye(4), np.arange(900) % 3
@@ -47,7 +48,8 @@ def affinity_to_labels(
     >>> affinity_to_labels(known, labels, of_the_fourth, np.ones(300)) < 0.2
     True
     """
-    weights = weights / weights.sum()
+    weights = unlike / unlike.sum()
+    of_unlike = float(weights @ unlike)  # of what is weighed, the share that is unlike
     centres = np.stack([known.embeddings[labels == label].mean(axis=0) for label in np.unique(labels)])
     near = (weights * _nearest(centres, new.embeddings)).sum() / _nearest(centres, known.embeddings).mean()
     n_labels = int(max(known.predictions.max(), new.predictions.max())) + 1
@@ -56,7 +58,7 @@ def affinity_to_labels(
     # The mean absolute deviation of a share drawn from so many rows is sqrt(2 / pi) of its standard deviation.
     by_chance = np.sqrt(2 / np.pi * usual * (1 - usual) * (np.square(weights).sum() + 1 / len(labels)))
     moved = 0.5 * (np.abs(given - usual).sum() - by_chance.sum())
-    return float(near - max(0.0, moved))
+    return float(1 - (1 - near + max(0.0, moved)) / of_unlike)
 
 
 def _nearest(centres: np.ndarray, rows: np.ndarray) -> np.ndarray:
