@@ -353,10 +353,13 @@ def _by_family(cells: list[dict[str, Any]]) -> Iterator[str]:
         shares = [100 * abs(cell["unlike"]["value"] - cell["share"]) for cell in part]
         aucs = [cell["origin_auc"] for cell in part if cell["origin_auc"] is not None]
         bounds = [cell["unlike"]["at_least"] <= cell["share"] for cell in part]
-        accuracy = f"{np.abs(errors).mean():.1f} ({errors.mean():+.1f})" if told else "-"
+        accuracy, width, held = "-", "-", "-"
+        if told:
+            accuracy = f"{np.abs(errors).mean():.1f} ({errors.mean():+.1f})"
+            width, held = f"{np.mean(widths):.1f}", f"{sum(holds)} of {len(told)}"
         yield (
             f"| {name} | {len(part)} | {sum(not cell['estimate'] for cell in part)} | {accuracy} "
-            f"| {np.mean(widths) if told else 0:.1f} | {sum(holds)} of {len(told)} | {np.mean(shares):.1f} "
+            f"| {width} | {held} | {np.mean(shares):.1f} "
             f"| {f'{min(aucs):.2f} to {max(aucs):.2f}' if aucs else '-'} | {sum(bounds)} of {len(bounds)} |"
         )
 
