@@ -68,7 +68,7 @@ class Known:
         return _joined([columns_of(look) for look in self.looks.values()])
 
     def affinity(self, predictions: np.ndarray, look: Look, unlike: Unlike) -> float | None:
-        """Return how near the unlike ones of new rows lie to the labels; None where nothing is known of either.
+        """Return how near the unlike ones of new rows lie to the labels; None where there are none, or nothing is known.
 
         Args:
             predictions: The adapter's labels of the new rows, `[n]` int64.
@@ -76,7 +76,8 @@ class Known:
             unlike: How far each is unlike the known ones.
         """
         looks = [each.frozen for split, each in self.looks.items() if split != "train"]
-        if not looks or len(looks) != len(self.scored) or not unlike.scores.sum():
+        is_any = np.square(unlike.scores).sum() >= 1  # one row that is surely unlike, or many that may be
+        if not looks or len(looks) != len(self.scored) or not is_any:
             return None
         known = AnsweredRows(_joined(looks), _joined([part.scores.predictions for part in self.scored]))
         labels = _joined([part.labels for part in self.scored])
