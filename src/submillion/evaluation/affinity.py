@@ -26,12 +26,13 @@ class AnsweredRows:
 def affinity_to_labels(
     known: AnsweredRows, labels: np.ndarray, new: AnsweredRows, unlike: np.ndarray
 ) -> float:
-    """Return how near the unlike ones of new rows lie to the classes: 1 as near as known rows, 0 no nearer to any than to their mean.
+    """Return how near the unlike ones of new rows lie to the classes: 1 as near as known rows, 0 or less far from all.
 
-    The cosine to the nearest class centre, seen from the mean of the centres, over that of known rows; less the total
-    variation between the labels that the model gives the new rows and those that it gives known ones, beyond what so few rows
-    would show by chance. Both are means over the new rows by how likely each is an unlike one; what familiar rows, whose
-    affinity is 1, bring in by that is taken out again, so that it does not matter how many of the rows are unlike.
+    The cosine to the nearest class centre, seen from the mean of the centres, over that of known rows, each held against
+    centres that leave it out; less the total variation between the labels that the model gives the new rows and those that it
+    gives known ones, beyond what so few rows would show by chance. Both are means over the new rows by how likely each is an
+    unlike one; what familiar rows bring in by that, whose affinity is taken to be 1, is taken out again, so that it hardly
+    matters how many of the rows are unlike. It has no lower bound.
 
     Args:
         known: Rows that did not train, `m` of them.
@@ -50,8 +51,8 @@ def affinity_to_labels(
     """
     weights = unlike / unlike.sum()
     of_unlike = float(weights @ unlike)  # of what is weighed, the share that is unlike
-    centres = np.stack([known.embeddings[labels == label].mean(axis=0) for label in np.unique(labels)])
-    near = (weights * _nearest(centres, new.embeddings)).sum() / _nearest(centres, known.embeddings).mean()
+    centres = _Centres.of(known.embeddings, labels)
+    near = (weights * centres.nearest(new.embeddings)).sum() / centres.nearest_of_own().mean()
     n_labels = int(max(known.predictions.max(), new.predictions.max())) + 1
     usual = np.bincount(known.predictions, minlength=n_labels) / len(labels)
     given = np.bincount(new.predictions, weights, minlength=n_labels)
@@ -61,10 +62,39 @@ def affinity_to_labels(
     return float(1 - (1 - near + max(0.0, moved)) / of_unlike)
 
 
-def _nearest(centres: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return each row's cosine to the centre that is nearest, `[n]`, seen from the mean of the centres."""
-    middle = centres.mean(axis=0)
-    return np.asarray((_directions(rows - middle) @ _directions(centres - middle).T).max(axis=1))
+@dataclass(frozen=True)
+class _Centres:
+    """The mean of each label's rows, `[n_labels, width]`, and the `m` rows that they are means of."""
+
+    centres: np.ndarray
+    rows: np.ndarray
+    places: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, rows: np.ndarray, labels: np.ndarray) -> "_Centres":
+        """Return the centres of rows `[m, width]` with labels `[m]`."""
+        present, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        centres = np.stack([rows[places == place].mean(axis=0) for place in range(len(present))])
+        return cls(centres, rows, places, counts)
+
+    def nearest(self, rows: np.ndarray) -> np.ndarray:
+        """Return each row's cosine to the centre that is nearest, `[n]`, seen from the mean of the centres."""
+        return np.asarray(self._cosines(rows).max(axis=1))
+
+    def nearest_of_own(self) -> np.ndarray:
+        """Return the same of the centres' own rows, `[m]`, each left out of its label's centre; a label's only row has none there."""
+        others = (self.counts - 1)[self.places][:, None]
+        without = (self.centres[self.places] * (others + 1) - self.rows) / np.maximum(others, 1)
+        middle = self.centres.mean(axis=0)
+        own = (_directions(self.rows - middle) * _directions(without - middle)).sum(axis=1)
+        cosines = self._cosines(self.rows)
+        cosines[np.arange(len(self.rows)), self.places] = np.where(others[:, 0] > 0, own, -1.0)
+        return np.asarray(cosines.max(axis=1))
+
+    def _cosines(self, rows: np.ndarray) -> np.ndarray:
+        middle = self.centres.mean(axis=0)
+        return np.asarray(_directions(rows - middle) @ _directions(self.centres - middle).T)
 
 
 def _directions(rows: np.ndarray) -> np.ndarray:

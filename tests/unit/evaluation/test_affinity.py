@@ -5,39 +5,49 @@ import pytest
 
 from submillion.evaluation.affinity import AnsweredRows, affinity_to_labels
 
-RNG = np.random.default_rng(0)
-CENTRES = 4 * np.eye(5)
+WIDTH = 64
+
+
+def rows(places: np.ndarray, seed: int) -> AnsweredRows:
+    """Return rows about one centre each; the model gives them the label of that number, of three."""
+    noise = np.random.default_rng(seed).normal(size=(len(places), WIDTH))
+    return AnsweredRows(8 * np.eye(WIDTH)[places] + noise, places % 3)
+
+
 LABELS = np.arange(900) % 3
 
 
-def rows(places: np.ndarray, predictions: np.ndarray) -> AnsweredRows:
-    return AnsweredRows(CENTRES[places] + RNG.normal(size=(len(places), 5)), predictions)
+def mixture(n_unlike: int, place: int) -> float:
+    """Return the affinity where so many of 1,000 rows lie about one centre, by scores that are right in the mean.
+
+    Of the rows with a score of 0.2 a fifth is unlike, of those with 0.9 nine tenths.
+    """
+    n_high = round((n_unlike - 200) / 0.7)
+    is_unlike = np.r_[np.arange(n_high) < 0.9 * n_high, np.arange(1000 - n_high) < 0.2 * (1000 - n_high)]
+    scores = np.r_[np.full(n_high, 0.9), np.full(1000 - n_high, 0.2)]
+    new = rows(np.where(is_unlike, place, np.arange(1000) % 3), seed=1)
+    return affinity_to_labels(rows(LABELS, seed=0), LABELS, new, scores)
 
 
-KNOWN = rows(LABELS, LABELS)
+def test_how_many_rows_are_unlike_hardly_matters():
+    of_all = affinity_to_labels(rows(LABELS, seed=0), LABELS, rows(np.full(1000, 4), seed=1), np.ones(1000))
+    for n_unlike in (250, 400, 600, 800):
+        assert mixture(n_unlike, place=4) == pytest.approx(of_all, abs=0.15)
 
 
-def mixture(share: float, place: int, likely: tuple[float, float] = (0.2, 0.9)) -> float:
-    """Return the affinity where a share of 1,000 rows lies about one centre, by scores that tell them apart as said."""
-    n_unlike = round(1000 * share)
-    familiar = np.arange(1000 - n_unlike) % 3
-    places = np.r_[familiar, np.full(n_unlike, place)]
-    new = rows(places, np.r_[familiar, np.full(n_unlike, place % 3)])
-    # Calibrated scores: of the rows with a score of s a share of s is unlike.
-    low, high = likely
-    n_high = min(n_unlike, round((n_unlike - low * 1000) / (high - low) * high)) if share > low else 0
-    is_high = np.r_[
-        np.arange(len(familiar)) < round(n_high * (1 - high) / high), np.arange(n_unlike) < n_high
+@pytest.mark.parametrize(("n_labels", "n_rows"), [(3, 900), (20, 400), (50, 150)])
+def test_known_rows_are_as_near_as_themselves(n_labels, n_rows):
+    labels = np.arange(n_rows) % n_labels
+    embeddings = [
+        1.5 * np.eye(WIDTH)[labels] + 0.3 * np.random.default_rng(seed).normal(size=(n_rows, WIDTH))
+        for seed in (0, 1)
     ]
-    return affinity_to_labels(KNOWN, LABELS, new, np.where(is_high, high, low))
+    known, new = (AnsweredRows(each, labels) for each in embeddings)
+    for scores in (np.ones(n_rows), np.random.default_rng(2).uniform(0.1, 1, size=n_rows)):
+        assert affinity_to_labels(known, labels, new, scores) == pytest.approx(1, abs=0.15)
 
 
-@pytest.mark.parametrize("share", [0.3, 0.5, 0.7, 0.9])
-def test_a_missing_class_is_as_far_whatever_its_share(share):
-    assert mixture(share, place=4) == pytest.approx(mixture(0.9, place=4), abs=0.15)
-    assert mixture(share, place=4) < 0
-
-
-def test_known_rows_are_near():
-    for scores in (np.ones(900), RNG.uniform(0.01, 1, size=900)):
-        assert affinity_to_labels(KNOWN, LABELS, KNOWN, scores) == pytest.approx(1, abs=0.1)
+def test_a_label_with_one_row_has_no_centre_for_it():
+    labels = np.r_[LABELS, 3]
+    known = rows(labels, seed=0)
+    assert affinity_to_labels(known, labels, known, np.ones(901)) == pytest.approx(1, abs=0.05)
