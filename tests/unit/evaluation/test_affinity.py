@@ -35,7 +35,7 @@ def test_how_many_rows_are_unlike_hardly_matters():
         assert mixture(n_unlike, place=4) == pytest.approx(of_all, abs=0.15)
 
 
-@pytest.mark.parametrize(("n_labels", "n_rows"), [(3, 900), (20, 400), (50, 150)])
+@pytest.mark.parametrize(("n_labels", "n_rows"), [(3, 900), (20, 400), (50, 400)])
 def test_known_rows_are_as_near_as_themselves(n_labels, n_rows):
     labels = np.arange(n_rows) % n_labels
     embeddings = [
@@ -44,7 +44,7 @@ def test_known_rows_are_as_near_as_themselves(n_labels, n_rows):
     ]
     known, new = (AnsweredRows(each, labels) for each in embeddings)
     for scores in (np.ones(n_rows), np.random.default_rng(2).uniform(0.1, 1, size=n_rows)):
-        assert affinity_to_labels(known, labels, new, scores) == pytest.approx(1, abs=0.15)
+        assert affinity_to_labels(known, labels, new, scores) == pytest.approx(1, abs=0.1)
 
 
 def test_a_label_with_one_row_has_no_centre_for_it():
