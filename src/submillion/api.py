@@ -233,13 +233,13 @@ def evaluate(
             wanted_accuracy=wanted_accuracy,
             has_texts=has_texts,
             corrupt=corrupt,
-            say=_say(quiet),
+            say=_sayer(quiet),
         ),
     )
 
 
-def _say(quiet: bool) -> Callable[[str], None]:
-    """Return what tells, on standard error, what takes long before it starts."""
+def _sayer(quiet: bool) -> Callable[[str], None]:
+    """Return what says, on standard error, what takes long before it starts."""
     console = Console(stderr=True, quiet=quiet, highlight=False, markup=False)
     return partial(console.print, soft_wrap=True)
 
@@ -291,7 +291,7 @@ def audit(
         label_column=label_column,
         has_texts=has_texts,
         seed=seed,
-        say=_say(quiet),
+        say=_sayer(quiet),
     )
 
 

@@ -50,7 +50,10 @@ def shown_name(name: str, most: int = MOST_LETTERS) -> str:
 
 
 class Console(rich.console.Console):
-    """A console that prints no character that steers it, other than its own styles."""
+    """A console that prints no character that steers it, other than its own styles, and ``:cat:`` as it stands."""
+
+    def __init__(self, **how: Any):
+        super().__init__(emoji=False, **how)
 
     def render_str(self, text: str, **how: Any) -> Text:
         """Return markup as text, made harmless."""

@@ -175,7 +175,8 @@ class TestVerdict:
                 (7300, 60, 40, 200),
                 "non-inferior",
                 "adapter is not worse than TF-IDF by 0.5 points or more on 7,600 rows: "
-                "+0.3 points (+0.0 to +0.5); whether it is better is open.",
+                "+0.3 points (+0.0 to +0.5); whether it is better is open (the interval, which is approximate, leaves 0 out; "
+                "the exact test does not).",
             ),
             (
                 (99_000, 300, 200, 500),

@@ -1,7 +1,7 @@
 """Every way to adapt an encoder: what it trains on a layer, and what PEFT is told.
 
 A method is one row of `METHODS`. Counts, parameter names, the search for a rank and PEFT's config are all read from that
-row; to add a method, add a row. The names are PEFT's own, but for `bitfit`, which PEFT 0.21 serves by its tuner BEFT.
+row; to add a method, add a row, and what it trains on a layer to `on_layer`. The names are PEFT's own, but for `bitfit`, which PEFT 0.21 serves by its tuner BEFT.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -95,6 +95,12 @@ class _Evaluation:
         return None if estimate is None or self.estimate else estimate.get("refused") or "no reason given"
 
     @property
+    def worst(self) -> float | None:
+        """The accuracy where no unlike row is labelled rightly; None where there may be no such row, or nothing is known."""
+        is_any = (self.get("ood_share") or {}).get("at_least", 0) > 0
+        return (self.get("estimated_accuracy") or {}).get("if_unlike_are_wrong") if is_any else None
+
+    @property
     def tiles(self) -> list[_Tile]:
         """The first screen: how good, how sure, what to fear."""
         return [
@@ -134,11 +140,10 @@ class _Evaluation:
     def _what_to_fear(self) -> tuple[str, list[str]]:
         figure, said = "", list[str]()
         if share := self.get("ood_share"):
-            figure, told = _unlike(share)
+            figure, told = _tell_unlike(share)
             said.append(told)
-            worst = (self.get("estimated_accuracy") or {}).get("if_unlike_are_wrong")
-            if worst is not None and share["at_least"] > 0 and not self.is_labelled:
-                said.append(f"Were all of those labelled wrongly, {_share(worst)} would be right.")
+            if self.worst is not None and not self.is_labelled:
+                said.append(f"Were all of those labelled wrongly, {_share(self.worst)} would be right.")
         elif note := self.get("ood_note"):
             said.append(f"What share of the rows is unlike training is not known: {note}.")
         if self.is_labelled and self.estimate:
@@ -285,20 +290,18 @@ def _ends(figure: Mapping[str, float]) -> str:
     return f"{100 * figure['low']:.1f} to {_share(figure['high'])}"
 
 
-def _unlike(share: Mapping[str, float]) -> tuple[str, str]:
-    r"""Return the figure of the rows unlike training, and its sentence; where they may be none, nothing large is shown.
+def _tell_unlike(share: Mapping[str, float]) -> tuple[str, str]:
+    r"""Return the figure of the rows unlike training, and its sentence; an interval where the surer bound allows none.
 
-    >>> _unlike({"value": 0.03, "low": 0.01, "high": 0.06, "at_least": 0.0})[0]
-    'up to 6.0\xa0%'
+    >>> _tell_unlike({"value": 0.03, "low": 0.01, "high": 0.06, "level": 0.95, "at_least": 0.0})[0]
+    '1.0 to 6.0\xa0%'
     """
+    value, ends = _share(share["value"]), _ends(share)
     if share["at_least"] > 0:
         at_least = f"at least {_share(share['at_least'])}, whatever they are"
-        return _share(share["value"]), f"of the rows are unlike training ({_ends(share)}; {at_least})."
-    estimate = f"estimate {_share(share['value'])}, {_ends(share)}"
-    return (
-        f"up to {_share(share['high'])}",
-        f"of the rows may be unlike training, or none of them ({estimate}).",
-    )
+        return value, f"of the rows are unlike training ({ends}; {at_least})."
+    bound = "the bound that holds whatever they are allows none"
+    return ends, f"of the rows are unlike training (the {_level(share)} interval; estimate {value}); {bound}."
 
 
 def _level(figure: Mapping[str, float]) -> str:

@@ -185,12 +185,10 @@ def _sentence(
         return f"{a} is better than {b} on {rows}: {shown}, {p}; whether by {least} is open."
     if relation == "worse":
         return f"{a} is worse than {b} on {rows}: {shown}, {p}."
-    if relation == "non-inferior":
-        return (
-            f"{a} is not worse than {b} by {least} or more on {rows}: {shown}; whether it is better is open."
-        )
     zero = difference.low <= 0 <= difference.high
     which = "" if zero else " (the interval, which is approximate, leaves 0 out; the exact test does not)"
+    if relation == "non-inferior":
+        return f"{a} is not worse than {b} by {least} or more on {rows}: {shown}; whether it is better is open{which}."
     text = f"{a} and {b} cannot be told apart on {rows}: {shown}, {p}{which}. That is no reason to prefer either; "
     if needed <= n:
         return text + f"the difference may lie near the margin of {least}, and more rows would settle it."

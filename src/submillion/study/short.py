@@ -135,7 +135,7 @@ def train_short(
         diverged up to there: ``epochs_seen`` of its ``epochs``) and curve.
     """
     started = time.monotonic()
-    if kept := _kept(folder, candidate):
+    if kept := _read_kept(folder, candidate):
         return kept
     validation = ground.prepared.validation
     if validation is None:
@@ -158,18 +158,18 @@ def train_short(
     best = trainer.evaluate_scores = _Best(
         trainer.evaluate_scores, recipe.training.metric_for_best_model or "accuracy", tell
     )
-    result = _trained(trainer, best, validation, folder) | {
+    result = _train(trainer, best, validation, folder) | {
         "candidate": candidate.number,
         "trainable_parameters": plan.trainable_parameters,
     }
-    result |= _costs(trainer, run, has_diverged=result["accuracy"] is None)
+    result |= _count_costs(trainer, run, len(validation.input_ids), has_diverged=result["accuracy"] is None)
     result["seconds"]["total"] = round(time.monotonic() - started + trainer.earlier_seconds, 2)
     write_json(folder / "result.json", result)
     run.remove_checkpoints()
     return result
 
 
-def _kept(folder: Path, candidate: Candidate) -> dict[str, Any] | None:
+def _read_kept(folder: Path, candidate: Candidate) -> dict[str, Any] | None:
     """Return the result of a training that was killed before the storage had it; None where there is none."""
     if not (folder / "result.json").is_file():
         return None
@@ -180,7 +180,7 @@ def _kept(folder: Path, candidate: Candidate) -> dict[str, Any] | None:
     return kept
 
 
-def _trained(trainer: BudgetTrainer, best: "_Best", validation: Labelled, folder: Path) -> dict[str, Any]:
+def _train(trainer: BudgetTrainer, best: "_Best", validation: Labelled, folder: Path) -> dict[str, Any]:
     """Train; return the best epoch's accuracy and which rows it has right, or why there is none."""
     try:
         fit_adapter(trainer, resume=True)
@@ -195,7 +195,9 @@ def _trained(trainer: BudgetTrainer, best: "_Best", validation: Labelled, folder
     return {"accuracy": float(right.mean()), "right": np.packbits(right).tobytes().hex()}
 
 
-def _costs(trainer: BudgetTrainer, run: RunFolder, *, has_diverged: bool) -> dict[str, Any]:
+def _count_costs(
+    trainer: BudgetTrainer, run: RunFolder, n_validation: int, *, has_diverged: bool
+) -> dict[str, Any]:
     """Return what a training cost, seconds of the whole apart, and its curve."""
     curve = [
         {"epoch": line["epoch"], "accuracy": line["eval_accuracy"]}
@@ -205,7 +207,7 @@ def _costs(trainer: BudgetTrainer, run: RunFolder, *, has_diverged: bool) -> dic
     epochs = epochs_seen = float(trainer.args.num_train_epochs)
     if has_diverged and trainer.state.epoch is not None:
         epochs_seen = round(float(trainer.state.epoch), 4)
-    n_rows, n_scored = len(trainer.train_dataset), len(trainer.validation or ()) * max(1, len(curve))
+    n_rows, n_scored = len(trainer.train_dataset), n_validation * max(1, len(curve))
     return {
         "epochs": epochs,
         "epochs_seen": epochs_seen,

@@ -164,10 +164,11 @@ def test_rows_that_may_all_be_like_training_show_no_large_share(page):
     share = unlabelled()["ood_share"] | {"value": 0.03, "low": 0.01, "high": 0.06, "at_least": 0.0}
     found = page(unlabelled(ood_share=share))
     assert (
-        "What to fear up to 6.0 % of the rows may be unlike training, or none of them (estimate 3.0 %, 1.0 to 6.0 %)."
-        in found.text
+        "What to fear 1.0 to 6.0 % of the rows are unlike training (the 95 % interval; estimate 3.0 %); the bound that holds "
+        "whatever they are allows none." in found.text
     )
     assert "Were all of those" not in found.text
+    assert "Were no unlike row" not in found.text
 
 
 def test_both_say_whether_what_was_expected_was_measured(page):
