@@ -100,7 +100,7 @@ def test_no_estimate_is_given_where_the_unlike_rows_are_far_from_every_label():
     found = expect(known, right, new, unlike(scores, at_least=0.4), seed=0, affinity=0.2)
     assert found.accuracy is None
     assert found.refused == (
-        "50 % of the rows are unlike training and far from every label of it (affinity 0.20, below 0.45): they may be of a "
+        "50 % of the rows are unlike training and far from every label of it (affinity 0.20, below 0.5): they may be of a "
         "class that training lacks. Label a few of them"
     )
     for affinity, at_least in ((0.2, 0.01), (0.6, 0.4), (None, 0.4)):
