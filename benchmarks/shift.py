@@ -7,7 +7,8 @@
 
 Twelve models (four tasks, three seeds; all-MiniLM-L6-v2, 64 tokens, 2 epochs) each score pools of rows: familiar ones and those
 of every family of `shift_texts.py`. A cell is 1,000 rows, of which 0 to 100 % are of the family. Methods and constants were
-chosen on the families of development; the held-out ones are reported once. A line a cell.
+chosen on the families of development; how often the held-out ones were read, and what for, stands in
+docs/rows-without-labels.md. A line a cell.
 """
 
 import argparse

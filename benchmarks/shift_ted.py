@@ -5,7 +5,8 @@
 
 Transform, estimate, discard (Garg et al. 2021, arXiv:2111.00980, algorithms 2 and 3): the classifier that tells new rows from known ones is
 fitted, the share of new rows that could be known is estimated by the best bin, and so many of the new rows, those that
-look most known, are left out of the next fit. Ours stops after the first. The same cells, columns, folds and classifier as
+look most known, are left out of the next fit. Ours stops after the first. The paper trains a network for one epoch between two estimates;
+here the linear classifier is fitted whole each time. The same cells, columns, folds and classifier as
 `submillion.evaluation.unlike`; a line a cell.
 """
 
