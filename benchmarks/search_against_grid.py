@@ -27,7 +27,6 @@ from scipy.stats import norm
 
 import texts
 from record import append, lines
-from submillion.evaluation.whole import read_test_once, train_once
 from submillion.recipe import DataConfig
 from submillion.run import RunFolder
 from submillion.scoring import read_scores
@@ -108,21 +107,9 @@ def in_full(study: Study, number: int, repeat: int, data: str) -> dict[str, Any]
         for final in finals_of(found(data, way)):
             if (final["candidate"], final.get("repeat", 0)) == (number, repeat):
                 return {name: value for name, value in final.items() if name not in ("costs", "chosen")}
-    candidate = study.candidates[number]
-    recipe = study.recipe.in_full(candidate.recipe, candidate.varied)
-    recipe = recipe.model_copy(update={"seed": recipe.seed + repeat})
     folder = RunFolder(study.folder.path / f"best-{repeat}")
     folder.path.parent.mkdir(parents=True, exist_ok=True)
-    record = train_once(recipe, study.sources, folder, study.console)
-    return {
-        "accuracy": record["figures"]["validation"]["accuracy"]["value"],
-        "candidate": number,
-        "repeat": repeat,
-        "trainable_parameters": record["plan"]["trainable_parameters"],
-        "seconds": {name: record["seconds"][name] for name in ("training", "total")},
-        "test": read_test_once(folder, study.sources.test),
-        "right": rights(folder),
-    }
+    return study.train_candidate(number, folder, repeat) | {"repeat": repeat, "right": rights(folder)}
 
 
 def found(data: str, way: str) -> dict[Job, dict[str, Any]]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from submillion.cli.options import CommaList
+from submillion.cli.options import label_column_option, text_columns_option, text_pair_column_option
 from submillion.recipe import DEFAULT_MODEL
 
 
@@ -29,9 +29,9 @@ from submillion.recipe import DEFAULT_MODEL
 @click.option(
     "--without-encoder", is_flag=True, help="Find label errors by TF-IDF, in seconds, and count no tokens."
 )
-@click.option("--text-columns", type=CommaList(), help="Columns joined by a space into the text.")
-@click.option("--text-pair-column", help="Column of the second text, of rows that are pairs.")
-@click.option("--label-column", help="Column of the label.")
+@text_columns_option
+@text_pair_column_option
+@label_column_option
 @click.option(
     "--no-texts",
     "has_texts",

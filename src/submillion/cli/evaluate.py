@@ -4,7 +4,12 @@ from typing import Any
 
 import click
 
-from submillion.cli.options import CommaList
+from submillion.cli.options import (
+    CommaList,
+    label_column_option,
+    text_columns_option,
+    text_pair_column_option,
+)
 
 
 @click.command(
@@ -22,9 +27,9 @@ from submillion.cli.options import CommaList
 @click.option("--data", required=True, help="Rows, with or without labels: a file, or - for standard input.")
 @click.option("--against", help="A second run, compared row by row on labelled rows.")
 @click.option("--output", help="Where the report goes. Default: RUN/evaluation/NAME.")
-@click.option("--text-columns", type=CommaList(), help="Columns joined by a space into the text.")
-@click.option("--text-pair-column", help="Column of the second text, of rows that are pairs.")
-@click.option("--label-column", help="Column of the label.")
+@text_columns_option
+@text_pair_column_option
+@label_column_option
 @click.option("--encoder", help="The folder or hub id of the run's base, where it now lies elsewhere.")
 @click.option("--unlabelled", is_flag=True, help="Do not read the labels, if there are any.")
 @click.option(

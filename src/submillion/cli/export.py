@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from submillion.cli.options import CommaList
+from submillion.cli.options import CommaList, text_pair_column_option
 
 
 @click.command(
@@ -30,7 +30,7 @@ from submillion.cli.options import CommaList
     help="Rows to compare on, and for the int8 of openvino to calibrate on; labels are not read. Default: the run's validation rows, else its train rows.",
 )
 @click.option("--text-columns", type=CommaList(), help="Columns of --data joined by a space into the text.")
-@click.option("--text-pair-column", help="Column of the second text, of rows that are pairs.")
+@text_pair_column_option
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),

@@ -57,6 +57,15 @@ class CommaList(click.ParamType[Any]):
         )
 
 
+text_columns_option = click.option(
+    "--text-columns", type=CommaList(), help="Columns joined by a space into the text."
+)
+text_pair_column_option = click.option(
+    "--text-pair-column", help="Column of the second text, of rows that are pairs."
+)
+label_column_option = click.option("--label-column", help="Column of the label.")
+
+
 class Layers(click.ParamType[Any]):
     """`all`, `last:K`, or block numbers separated by commas."""
 

@@ -3,7 +3,7 @@
 import click
 
 from submillion.alternatives import ANSWERING
-from submillion.cli.options import CommaList
+from submillion.cli.options import CommaList, text_columns_option, text_pair_column_option
 
 
 @click.command(
@@ -25,8 +25,8 @@ from submillion.cli.options import CommaList
     type=click.Choice(["csv", "jsonl", "parquet", "submission"]),
     help="Default: by the ending of --output.",
 )
-@click.option("--text-columns", type=CommaList(), help="Columns joined by a space into the text.")
-@click.option("--text-pair-column", help="Column of the second text, of rows that are pairs.")
+@text_columns_option
+@text_pair_column_option
 @click.option("--encoder", help="The base's folder or hub id, where it now lies elsewhere.")
 @click.option(
     "--label-names", type=CommaList(), help="For an adapter that carries none: its labels, in order."

@@ -69,14 +69,13 @@ class _Centres:
     centres: np.ndarray
     rows: np.ndarray
     places: np.ndarray
-    counts: np.ndarray
 
     @classmethod
     def of(cls, rows: np.ndarray, labels: np.ndarray) -> "_Centres":
         """Return the centres of rows `[m, width]` with labels `[m]`."""
-        present, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        present, places = np.unique(labels, return_inverse=True)
         centres = np.stack([rows[places == place].mean(axis=0) for place in range(len(present))])
-        return cls(centres, rows, places, counts)
+        return cls(centres, rows, places)
 
     def nearest(self, rows: np.ndarray) -> np.ndarray:
         """Return each row's cosine to the centre that is nearest, `[n]`, seen from the mean of the centres."""
@@ -84,17 +83,19 @@ class _Centres:
 
     def nearest_of_own(self) -> np.ndarray:
         """Return the same of the centres' own rows, `[m]`, each left out of its label's centre; a label's only row has none there."""
-        others = (self.counts - 1)[self.places][:, None]
-        without = (self.centres[self.places] * (others + 1) - self.rows) / np.maximum(others, 1)
-        middle = self.centres.mean(axis=0)
-        own = (_directions(self.rows - middle) * _directions(without - middle)).sum(axis=1)
+        counts = np.bincount(self.places)[self.places]
+        others = np.maximum(counts - 1, 1)[:, None]
+        without = (self.centres[self.places] * counts[:, None] - self.rows) / others
+        own = (self._directions(self.rows) * self._directions(without)).sum(axis=1)
         cosines = self._cosines(self.rows)
-        cosines[np.arange(len(self.rows)), self.places] = np.where(others[:, 0] > 0, own, -1.0)
+        cosines[np.arange(len(self.rows)), self.places] = np.where(counts > 1, own, -1.0)
         return np.asarray(cosines.max(axis=1))
 
     def _cosines(self, rows: np.ndarray) -> np.ndarray:
-        middle = self.centres.mean(axis=0)
-        return np.asarray(_directions(rows - middle) @ _directions(self.centres - middle).T)
+        return np.asarray(self._directions(rows) @ self._directions(self.centres).T)
+
+    def _directions(self, rows: np.ndarray) -> np.ndarray:
+        return _directions(rows - self.centres.mean(axis=0))
 
 
 def _directions(rows: np.ndarray) -> np.ndarray:

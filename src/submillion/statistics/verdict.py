@@ -175,18 +175,17 @@ def _sentence(
     shown = difference.points()
     least = f"{margin * 100:g} points"
     p = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+    has_zero = difference.low <= 0 <= difference.high
     if relation == "better by the margin":
         return f"{a} is better than {b} by more than {least} on {rows}: {shown}, {p}."
     if relation == "equivalent":
         text = f"{a} and {b} are equivalent on {rows}: {shown}, within the margin of {least}"
-        zero = not difference.low <= 0 <= difference.high
-        return text + (f" (a difference, {p}, but too small to matter)." if zero else ".")
+        return text + ("." if has_zero else f" (a difference, {p}, but too small to matter).")
     if relation == "better":
         return f"{a} is better than {b} on {rows}: {shown}, {p}; whether by {least} is open."
     if relation == "worse":
         return f"{a} is worse than {b} on {rows}: {shown}, {p}."
-    zero = difference.low <= 0 <= difference.high
-    which = "" if zero else " (the interval, which is approximate, leaves 0 out; the exact test does not)"
+    which = "" if has_zero else " (the interval, which is approximate, leaves 0 out; the exact test does not)"
     if relation == "non-inferior":
         return f"{a} is not worse than {b} by {least} or more on {rows}: {shown}; whether it is better is open{which}."
     text = f"{a} and {b} cannot be told apart on {rows}: {shown}, {p}{which}. That is no reason to prefer either; "

@@ -21,6 +21,7 @@ from rich.console import Console
 from submillion.errors import ConfigError, DataError, Diverged, RunError
 from submillion.evaluation.whole import read_test_once, train_once
 from submillion.recipe import SOURCE_FIELDS
+from submillion.run import RunFolder
 from submillion.study.candidates import Candidate, draw_candidates
 from submillion.study.folder import StudyFolder, held
 from submillion.study.jobs import Job, Results, Tell
@@ -168,36 +169,40 @@ class Study:
         self.console.print(
             f"recommended: {recommended.reason}", highlight=False, soft_wrap=True, markup=False, style="bold"
         )
-        folder = self.folder.best
-        candidate = self.candidates[recommended.number]
+        return self.train_candidate(recommended.number, self.folder.best)
+
+    def train_candidate(self, number: int, folder: RunFolder, repeat: int = 0) -> dict[str, Any]:
+        """Train a candidate in full into ``folder``, ``repeat`` added to its seed; what it comes to is as of `train_in_full`."""
+        candidate = self.candidates[number]
         recipe = self.recipe.in_full(candidate.recipe, candidate.varied)
+        recipe = recipe.model_copy(update={"seed": recipe.seed + repeat})
         try:
             record = train_once(recipe, self.sources, folder, self.console)
         except Diverged:
             return {"accuracy": None, "candidate": candidate.number, "failed": _diverged(candidate)}
         return {
             "accuracy": record["figures"]["validation"]["accuracy"]["value"],
-            "candidate": recommended.number,
+            "candidate": number,
             "trainable_parameters": record["plan"]["trainable_parameters"],
             "seconds": {
                 "training": record["seconds"]["training"],
                 "total": record["seconds"]["total"],
             },
             "folder": str(folder.path.absolute()),
-            "test": None if self.sources.test is None else self._read_test(),
+            "test": None if self.sources.test is None else self._read_test(folder),
         }
 
-    def _read_test(self) -> dict[str, Any]:
-        """Read the test split once for the final run.
+    def _read_test(self, folder: RunFolder) -> dict[str, Any]:
+        """Read the test split once for a final run.
 
         Raises:
             DataError: If its labels, which nobody has looked at before, are not those of train.
         """
         try:
-            return read_test_once(self.folder.best, self.sources.test)
+            return read_test_once(folder, self.sources.test)
         except DataError as error:
             raise DataError(
-                f"{error}. The recommendation and the final run {self.folder.best.path} are kept: once that is mended, go on "
+                f"{error}. The recommendation and the final run {folder.path} are kept: once that is mended, go on "
                 "by --resume, or measure the run on other rows by: submillion evaluate"
             ) from None
 
