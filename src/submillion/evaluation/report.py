@@ -36,11 +36,12 @@ def write_report(path: Path, report: Mapping[str, Any], texts: Mapping[int, str]
     Raises:
         RunError: If the file cannot be written.
     """
+    found = _Evaluation(report, texts or {})
     if report.get("problem_type") == MULTI_LABEL:
         return write_page(
-            path, "evaluation/multi_label.html.j2", report=report, title=_Evaluation(report, {}).title
+            path, "evaluation/multi_label.html.j2", report=report, title=found.title, notes=found.notes
         )
-    return write_page(path, "evaluation/report.html.j2", found=_Evaluation(report, texts or {}))
+    return write_page(path, "evaluation/report.html.j2", found=found)
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,15 @@ class _Evaluation:
         """Why no accuracy is to be expected; None where one is, or none was asked for."""
         estimate = self.get("estimated_accuracy")
         return None if estimate is None or self.estimate else estimate.get("refused") or "no reason given"
+
+    @property
+    def notes(self) -> list[str]:
+        """What is to be known besides, as sentences; one that begins with the file's name leaves that as it is."""
+        source = str(self.get("data"))
+        return [
+            f"{note.rstrip('.')}." if note.startswith(source) else _sentence(note)
+            for note in self.get("notes") or ()
+        ]
 
     @property
     def worst(self) -> float | None:

@@ -171,6 +171,15 @@ def test_rows_that_may_all_be_like_training_show_no_large_share(page):
     assert "Were no unlike row" not in found.text
 
 
+def test_notes_are_sentences_and_file_names_stand(page):
+    report = unlabelled(
+        data="rows.csv", notes=["rows.csv: 2 rows with an empty text kept.", "no label was read"]
+    )
+    found = page(report)
+    assert "rows.csv: 2 rows with an empty text kept. No label was read." in found.text
+    assert ".." not in found.text
+
+
 def test_both_say_whether_what_was_expected_was_measured(page):
     report = labelled()
     both = unlabelled() | report
