@@ -41,6 +41,25 @@ def fit_temperature(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     return float(np.exp(found.x))
 
 
+def tempered_log_loss(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
+    """Return the log loss at the temperature that suits these rows: what no change of confidence would better.
+
+    By it models compare that are not yet calibrated: few steps leave one underconfident, many the reverse (refinement; Berta et
+    al. 2025, arXiv:2501.19195). Finer than accuracy where rows are few: each row counts by how far it is from its border.
+
+    Args:
+        scores: Scores `[n, n_labels]`, finite for the rows' labels.
+        labels: Their labels `[n]`.
+
+    >>> sure = np.array([[30.0, 0.0], [0.0, 30.0], [30.0, 0.0], [0.0, 30.0]])
+    >>> bool(np.isclose(tempered_log_loss(sure, [0, 1, 0, 0]), tempered_log_loss(sure / 10, [0, 1, 0, 0]), atol=1e-6))
+    True
+    """
+    scores, labels = np.asarray(scores, dtype=np.float64), np.asarray(labels)
+    log_probabilities = log_softmax(scores / fit_temperature(scores, labels), axis=1)
+    return -float(log_probabilities[np.arange(len(labels)), labels].mean())
+
+
 def fit_temperatures(scores: Mapping[str, np.ndarray], labels: npt.ArrayLike) -> dict[str, float]:
     """Return a temperature for each name; none where a label of the rows cannot be given (its score is -inf)."""
     labels = np.asarray(labels)

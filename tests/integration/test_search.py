@@ -158,7 +158,9 @@ def made_up(**accuracies):
         right = np.arange(n_rows) < round((accuracy or 0) * n_rows)
         costs = {"epochs": 1.0, "epochs_seen": 1.0, "train_rows": 10, "rows_seen": 10}
         came_to = (
-            {"failed": "it diverged"} if accuracy is None else {"right": np.packbits(right).tobytes().hex()}
+            {"failed": "it diverged"}
+            if accuracy is None
+            else {"right": np.packbits(right).tobytes().hex(), "log_loss": 1 - accuracy}
         )
         return came_to | costs | {
             "accuracy": accuracy,

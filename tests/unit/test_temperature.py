@@ -2,8 +2,9 @@
 
 import numpy as np
 from scipy.special import log_softmax
+from sklearn.metrics import log_loss
 
-from submillion.temperature import LOWEST, fit_temperature, fit_temperatures
+from submillion.temperature import LOWEST, fit_temperature, fit_temperatures, tempered_log_loss
 
 
 def drawn(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -35,3 +36,13 @@ def test_labels_that_cannot_be_given_count_nothing():
     assert np.isclose(fit_temperature(wider, labels), fit_temperature(scores, labels))
     assert fit_temperature([[2.0, -np.inf]] * 3, [0] * 3) >= LOWEST
     assert fit_temperatures({"a": wider}, np.full(200, 4)) == {}
+
+
+def test_the_log_loss_at_the_best_temperature_is_of_the_order_and_not_of_the_confidence():
+    scores, labels = drawn(2_000, np.random.default_rng(3))
+    found = tempered_log_loss(scores, labels)
+    assert np.isclose(found, log_loss(labels, np.exp(log_softmax(3 * scores, axis=1))), atol=2e-3)
+    assert np.isclose(tempered_log_loss(scores / 10, labels), found, atol=1e-4)
+    assert (
+        tempered_log_loss(scores + np.random.default_rng(4).normal(size=scores.shape), labels) > found + 0.05
+    )

@@ -19,6 +19,7 @@ from submillion.scoring import Scores, embed_frozen, head_inputs, score
 from submillion.study.candidates import Candidate
 from submillion.study.jobs import Tell
 from submillion.study.recipe import StageConfig
+from submillion.temperature import tempered_log_loss
 from submillion.training.callbacks import read_history
 from submillion.training.fit import Labelled, fit_adapter, make_trainer
 from submillion.training.prepare import Prepared
@@ -131,8 +132,8 @@ def train_short(
         tell: Called with each epoch and its validation accuracy.
 
     Returns:
-        ``accuracy`` (None: it diverged, and ``failed`` says so), ``right`` (a bit a validation row), costs (of one that
-        diverged up to there: ``epochs_seen`` of its ``epochs``) and curve.
+        ``accuracy`` (None: it diverged, and ``failed`` says so), ``log_loss`` (at its best temperature), ``right`` (a bit a
+        validation row), costs (of one that diverged up to there: ``epochs_seen`` of its ``epochs``) and curve.
     """
     started = time.monotonic()
     if kept := _read_kept(folder, candidate):
@@ -181,7 +182,7 @@ def _read_kept(folder: Path, candidate: Candidate) -> dict[str, Any] | None:
 
 
 def _train(trainer: BudgetTrainer, best: "_Best", validation: Labelled, folder: Path) -> dict[str, Any]:
-    """Train; return the best epoch's accuracy and which rows it has right, or why there is none."""
+    """Train; return the best epoch's accuracy, log loss and which rows it has right, or why there is none."""
     try:
         fit_adapter(trainer, resume=True)
     except Diverged as error:
@@ -192,7 +193,11 @@ def _train(trainer: BudgetTrainer, best: "_Best", validation: Labelled, folder: 
     scores = scores or score(trainer.model, validation.input_ids, batch_size)
     right = scores.predictions == validation.labels
     _keep_predictions(folder, scores)
-    return {"accuracy": float(right.mean()), "right": np.packbits(right).tobytes().hex()}
+    return {
+        "accuracy": float(right.mean()),
+        "log_loss": tempered_log_loss(scores.logits, validation.labels),
+        "right": np.packbits(right).tobytes().hex(),
+    }
 
 
 def _count_costs(
