@@ -19,21 +19,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import linear_sum_assignment
 from scipy.special import logsumexp, softmax
 from sklearn.covariance import LedoitWolf
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.neighbors import NearestNeighbors
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 import shift_texts
 import submillion
 from record import append, lines, stands
+from shift_methods import others, told_apart
 from submillion.baselines import load_baselines
-from submillion.evaluation.expected import expect
+from submillion.evaluation.expected import EXTRAPOLATION, Z, expect
 from submillion.evaluation.unlabelled import HELD_BACK, Known, confidence_of
 from submillion.evaluation.unlike import best_bin, columns_of, find_unlike
 from submillion.prediction.load import load_adapter
@@ -185,7 +181,7 @@ def cell(folder: RunFolder, rows: Mapping[str, Any], origin: np.ndarray) -> dict
         "affinity": expected.affinity,
         "unlike": unlike.share.to_json() | {"at_least": unlike.at_least, "separation": unlike.separation},
         "origin_auc": float(roc_auc_score(origin, unlike.scores)) if mixture else None,
-        "others": others(record, known, rows, sure, right, new),
+        "others": others(record, known, rows),
         "other_shares": other_shares(known, rows),
     }
 
@@ -204,98 +200,9 @@ def other_shares(known: Known, rows: Mapping[str, Any]) -> dict[str, float]:
             nearest.kneighbors(each)[0].mean(axis=1) for each in (frozen, rows["look"].frozen)
         ),
         "energy": (-logsumexp(logits, axis=1), -logsumexp(rows["logits"], axis=1)),
-        "two-sample classifier on adapted embeddings": _told_apart(adapted, rows["embeddings"]),
+        "two-sample classifier on adapted embeddings": told_apart(adapted, rows["embeddings"]),
     }
     return {name: 1 - best_bin(*each)[0] for name, each in scores.items()}
-
-
-def others(
-    record: Mapping[str, Any],
-    known: Known,
-    rows: Mapping[str, Any],
-    sure: np.ndarray,
-    right: np.ndarray,
-    new: np.ndarray,
-) -> dict[str, float]:
-    """Return the estimates of the methods that were tried beside average thresholded confidence."""
-    temperature = record["temperatures"]["adapter"]
-    logits = np.concatenate([each.scores.logits for each in known.scored])
-    of_known, of_new = softmax(logits / temperature, axis=1), softmax(rows["logits"] / temperature, axis=1)
-    labels = np.concatenate([each.labels for each in known.scored])
-    found = {
-        "average confidence": float(new.mean()),
-        "difference of confidences": float(right.mean() + new.mean() - sure.mean()),
-        "optimal transport (COT)": _transport(of_new, np.bincount(labels, minlength=of_new.shape[1])),
-        "nuclear norm": float(right.mean() * min(1.0, _nuclear(of_new) / _nuclear(of_known))),
-        "MaNo": float(right.mean() * min(1.0, _mano(rows["logits"]) / _mano(logits))),
-        "importance weighting": _weighted(
-            right,
-            np.concatenate([columns_of(known.looks[split]) for split in HELD_BACK]),
-            columns_of(rows["look"]),
-        ),
-    }
-    embeddings = np.concatenate([each.scores.embeddings for each in known.scored])
-    on_known, on_new = _second_head(embeddings, labels, rows["embeddings"])
-    found["agreement with a second head"] = float(
-        right.mean()
-        + (rows["logits"].argmax(axis=1) == on_new).mean()
-        - (logits.argmax(axis=1) == on_known).mean()
-    )
-    for name in ("tfidf_svm", "probe_mean", "probe_first"):
-        theirs = np.concatenate([known.looks[split].predictions[name] for split in HELD_BACK])
-        on_known = (logits.argmax(axis=1) == theirs).mean()
-        on_new = (rows["logits"].argmax(axis=1) == rows["look"].predictions[name]).mean()
-        found[f"agreement with {name}"] = float(right.mean() + on_new - on_known)
-    return found
-
-
-def _transport(probabilities: np.ndarray, counts: np.ndarray) -> float:
-    """Confidence by optimal transport to the known label shares (Lu et al. 2023, arXiv:2305.15640)."""
-    n = len(probabilities)
-    each = np.floor(counts / counts.sum() * n).astype(int)
-    each[np.argmax(each)] += n - each.sum()
-    cost = 1 - probabilities[:, np.repeat(np.arange(len(each)), each)]
-    return float(1 - cost[linear_sum_assignment(cost)].mean())
-
-
-def _nuclear(probabilities: np.ndarray) -> float:
-    """Nuclear norm of the probabilities, over its largest value (Deng et al. 2023, arXiv:2302.01094)."""
-    n, n_labels = probabilities.shape
-    return float(np.linalg.norm(probabilities, "nuc") / np.sqrt(min(n, n_labels) * n))
-
-
-def _mano(logits: np.ndarray) -> float:
-    """Norm of normalised logits, of power 4 (Xie et al. 2024, arXiv:2405.18979, section 4)."""
-    of_labels = softmax(logits, axis=1)
-    is_sure = -np.log(np.maximum(of_labels, 1e-12)).mean() > 5  # the paper's criterion, far from uniform
-    if not is_sure:
-        of_labels = 1 + logits + logits**2 / 2
-        of_labels = of_labels / of_labels.sum(axis=1, keepdims=True)
-    return float(np.mean(of_labels**4) ** (1 / 4))
-
-
-def _second_head(known: np.ndarray, labels: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return what a linear head fitted on the held-back rows' embeddings says of them, cross-fitted, and of new rows."""
-    head = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
-    folds = KFold(5, shuffle=True, random_state=0)
-    return cross_val_predict(head, known, labels, cv=folds), head.fit(known, labels).predict(new)
-
-
-def _told_apart(known: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the cross-fitted log odds of being new, of known and of new rows."""
-    origin = np.r_[np.zeros(len(known)), np.ones(len(new))]
-    classifier = make_pipeline(
-        StandardScaler(), LogisticRegression(C=0.01, max_iter=1000, class_weight="balanced")
-    )
-    rows = np.concatenate([known, new])
-    odds = cross_val_predict(classifier, rows, origin, cv=5, method="decision_function")
-    return odds[: len(known)], odds[len(known) :]
-
-
-def _weighted(right: np.ndarray, known: np.ndarray, new: np.ndarray) -> float:
-    """Accuracy on held-back rows, each weighted by how much likelier it is among the new ones, by a cross-fitted classifier."""
-    ratios, _ = _told_apart(known, new)
-    return float(np.average(right, weights=np.exp(np.clip(ratios, -20, 20))))
 
 
 def summary() -> str:
@@ -380,24 +287,39 @@ def _by_score(cells: list[dict[str, Any]]) -> Iterator[str]:
 
 def _by_method(cells: list[dict[str, Any]]) -> Iterator[str]:
     """Yield the error of every method on the cells that the product does not refuse, those of a missing class apart."""
-    yield "| method | mean absolute error | bias | largest | on a missing class, mean absolute |"
-    yield "|---|---|---|---|---|"
+    yield "| method | mean absolute error | bias | largest | interval width | holds the truth | on a missing class, mean absolute |"
+    yield "|---|---|---|---|---|---|---|"
     told = [cell for cell in cells if cell["estimate"] and cell["accuracy"] is not None]
     if not told:
         return
     apart = np.array([cell["family"] in shift_texts.MISSING and cell["share"] > 0 for cell in told])
+    truth = np.array([cell["accuracy"] for cell in told])
+    mine = [cell["estimate"] for cell in told]
     ours = "average thresholded confidence (ours)"
-    methods: dict[str, list[float]] = {ours: [cell["estimate"]["value"] for cell in told]}
-    methods |= {name: [cell["others"][name] for cell in told] for name in told[0]["others"]}
-    methods["ours and agreement with tfidf_svm, mean"] = [
-        (one + other) / 2
-        for one, other in zip(methods[ours], methods["agreement with tfidf_svm"], strict=True)
-    ]
-    for name, values in methods.items():
-        errors = 100 * (np.array(values) - [cell["accuracy"] for cell in told])
-        rest, missing = errors[~apart], errors[apart]
-        of_class = f"{np.abs(missing).mean():.1f}" if apart.any() else "-"
-        yield f"| {name} | {np.abs(rest).mean():.2f} | {rest.mean():+.2f} | {np.abs(rest).max():.1f} | {of_class} |"
+    methods = {ours: tuple(np.array([each[end] for each in mine]) for end in ("value", "low", "high"))}
+    methods |= {name: _with_ends(told, name) for name in told[0]["others"]}
+    both = (methods[ours][0] + methods["agreement with tfidf_svm"][0]) / 2
+    methods["ours and agreement with tfidf_svm, mean"] = (both,)
+    for name, (values, *ends) in methods.items():
+        errors = 100 * (values - truth)
+        rest = errors[~apart]
+        of_class = f"{np.abs(errors[apart]).mean():.1f}" if apart.any() else "-"
+        width, holds = "-", "-"
+        if ends:
+            width = f"{100 * (ends[1] - ends[0])[~apart].mean():.1f}"
+            holds = f"{((ends[0] <= truth) & (truth <= ends[1]))[~apart].sum()} of {len(rest)}"
+        yield (
+            f"| {name} | {np.abs(rest).mean():.2f} | {rest.mean():+.2f} | {np.abs(rest).max():.1f} "
+            f"| {width} | {holds} | {of_class} |"
+        )
+
+
+def _with_ends(cells: list[dict[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return another method's estimates and the ends of their intervals, which are made as ours are."""
+    values = np.array([cell["others"][name]["value"] for cell in cells])
+    errors = np.array([cell["others"][name]["error"] for cell in cells])
+    half = np.hypot(Z * errors, EXTRAPOLATION * np.array([cell["unlike"]["value"] for cell in cells]))
+    return values, np.maximum(0, values - half), np.minimum(1, values + half)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def main() -> None:
             "settings": settings,
             "figures": {
                 "accuracy": float((part["new"].argmax(axis=1) == part["truth"]).mean()),
-                "estimate": estimate(part["known"], part["labels"], part["new"]),
+                **estimate(part["known"], part["labels"], part["new"]),
             },
             "command": " ".join(["python", *sys.argv]),
             "nannyml": version("nannyml"),
@@ -45,8 +45,14 @@ def main() -> None:
     print(summary())
 
 
-def estimate(known: np.ndarray, labels: np.ndarray, new: np.ndarray) -> float:
-    """Return CBPE's accuracy of new rows, from probabilities `[m, k]` of labelled ones and `[n, k]` of new ones."""
+def estimate(known: np.ndarray, labels: np.ndarray, new: np.ndarray) -> dict[str, float]:
+    """Return CBPE's accuracy of new rows and the ends of its interval, its own three standard errors to either side.
+
+    Args:
+        known: Probabilities of labelled rows, `[m, k]`.
+        labels: Their labels, `[m]`.
+        new: Probabilities of new rows, `[n, k]`.
+    """
     columns = {str(label): f"p{label}" for label in range(known.shape[1])}
 
     def table(probabilities: np.ndarray) -> pd.DataFrame:
@@ -63,23 +69,31 @@ def estimate(known: np.ndarray, labels: np.ndarray, new: np.ndarray) -> float:
     )
     cbpe.fit(table(known).assign(label=labels.astype(str)))
     result = cbpe.estimate(table(new)).filter(period="analysis").to_df()
-    return float(result[("accuracy", "value")].iloc[0])
+    columns_of = {
+        "estimate": "value",
+        "low": "lower_confidence_boundary",
+        "high": "upper_confidence_boundary",
+    }
+    return {name: float(result[("accuracy", column)].iloc[0]) for name, column in columns_of.items()}
 
 
 def summary() -> str:
-    """Return the mean absolute error by family in Markdown."""
-    lines = [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
-    errors: dict[str, list[float]] = {}
-    for line in lines:
-        figures = line["figures"]
-        errors.setdefault(line["settings"]["family"], []).append(
-            100 * (figures["estimate"] - figures["accuracy"])
-        )
-    text = ["| family | cells | CBPE: mean absolute error (bias) |", "|---|---|---|"]
-    text += [
-        f"| {family} | {len(each)} | {np.abs(each).mean():.1f} ({np.mean(each):+.1f}) |"
-        for family, each in errors.items()
+    """Return by family how far CBPE is off, how wide its interval is and how often that holds the truth, in Markdown."""
+    cells = pd.DataFrame(
+        line["settings"] | line["figures"]
+        for line in map(json.loads, RESULTS.read_text(encoding="utf-8").splitlines())
+    )
+    text = [
+        "| family | cells | CBPE: mean absolute error (bias) | interval width | holds the truth |",
+        "|---|---|---|---|---|",
     ]
+    for family, each in cells.groupby("family", sort=False):
+        errors = 100 * (each["estimate"] - each["accuracy"])
+        holds = each["accuracy"].between(each["low"], each["high"])
+        text.append(
+            f"| {family} | {len(each)} | {errors.abs().mean():.1f} ({errors.mean():+.1f}) "
+            f"| {100 * (each['high'] - each['low']).mean():.1f} | {holds.sum()} of {len(each)} |"
+        )
     return "\n".join(text)
 
 

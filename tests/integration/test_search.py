@@ -149,8 +149,8 @@ def test_the_dashboard_is_shown_what_a_trial_varies(found):
         assert {name: found_there[name] for name in varied} == varied
 
 
-def made_up(**accuracies):
-    """Return what stands in for a short training: accuracies by learning rate, a list with one for each seed."""
+def made_up(log_losses, **accuracies):
+    """Return what stands in for a short training: accuracies by learning rate, a list with one for each seed; log losses."""
 
     def train(ground, candidate, _stage, repeat, _folder, _tell):
         accuracy = accuracies[f"lr_{candidate.number}"][repeat]
@@ -160,7 +160,7 @@ def made_up(**accuracies):
         came_to = (
             {"failed": "it diverged"}
             if accuracy is None
-            else {"right": np.packbits(right).tobytes().hex(), "log_loss": 1 - accuracy}
+            else {"right": np.packbits(right).tobytes().hex(), "log_loss": log_losses[candidate.number]}
         )
         return came_to | costs | {
             "accuracy": accuracy,
@@ -177,11 +177,13 @@ def made_up(**accuracies):
 def two(files, tmp_path, monkeypatch):
     """Return a function that searches between two learning rates, whose short trainings are made up."""
 
-    def go(first, second, *, rates=(1e-2, 2e-2), resume=False, **changes):
-        monkeypatch.setattr(search_module, "train_short", made_up(lr_0=first, lr_1=second))
+    def go(
+        first, second, *, rates=(1e-2, 2e-2), log_losses=(0.5, 0.5), stages="[{}]", resume=False, **changes
+    ):
+        monkeypatch.setattr(search_module, "train_short", made_up(log_losses, lr_0=first, lr_1=second))
         (tmp_path / "two.yaml").write_text(
             f"space: {{learning_rate: {list(rates)}}}\nbudget: {{target_modules: qv, rank: 1}}\n"
-            f"search: {{repeats: {len(first)}}}\nfinal: {{num_train_epochs: 1}}"
+            f"search: {{repeats: {len(first)}}}\nfinal: {{num_train_epochs: 1}}\nstages: {stages}"
         )
         given = {name.replace("-", "_"): value for name, value in files.items()}
         given |= {"recipe": tmp_path / "two.yaml", "output": tmp_path / "study", "quiet": True}
@@ -200,6 +202,17 @@ def test_a_candidate_of_which_a_seed_failed_is_not_recommended(two):
     assert [line["number"] for line in record["recommendation"]["ranking"]] == [1]
     assert record["error"] is None
     assert record["notes"] == []
+
+
+def test_the_lowest_log_loss_goes_on_whatever_its_accuracy(two):
+    record = two([0.9], [0.6], log_losses=(0.7, 0.3), stages="[{keep: 1}, {}]")
+    assert [(each["stage"], each["candidate"]) for each in record["trainings"]] == [
+        (1, 0),
+        (1, 1),
+        (2, 1),
+        (3, 1),
+    ]
+    assert record["recommendation"]["number"] == 1
 
 
 def test_a_study_of_which_all_candidates_fail_has_failed(two, tmp_path):
