@@ -51,7 +51,7 @@ WAYS = {
     "grid": {"stages": (StageConfig(num_train_epochs=3),)},
     "search": {
         "stages": (StageConfig(num_train_epochs=3),),
-        "search": SearchConfig(halving=3, first_share=0.075),
+        "search": SearchConfig(halving=3, first_share=0.07),
     },
 }
 

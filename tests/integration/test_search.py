@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import optuna
@@ -152,7 +153,7 @@ def test_the_dashboard_is_shown_what_a_trial_varies(found):
 def made_up(log_losses, **accuracies):
     """Return what stands in for a short training: accuracies by learning rate, a list with one for each seed; log losses."""
 
-    def train(ground, candidate, _stage, repeat, _folder, _tell):
+    def train(ground, candidate, _stage, repeat, _folder, _tell, **_):
         accuracy = accuracies[f"lr_{candidate.number}"][repeat]
         n_rows = len(ground.prepared.splits.validation)
         right = np.arange(n_rows) < round((accuracy or 0) * n_rows)
@@ -160,7 +161,11 @@ def made_up(log_losses, **accuracies):
         came_to = (
             {"failed": "it diverged"}
             if accuracy is None
-            else {"right": np.packbits(right).tobytes().hex(), "log_loss": log_losses[candidate.number]}
+            else {
+                "right": np.packbits(right).tobytes().hex(),
+                "log_loss": log_losses[candidate.number],
+                "judged_rows": n_rows,
+            }
         )
         return came_to | costs | {
             "accuracy": accuracy,
@@ -195,6 +200,40 @@ def two(files, tmp_path, monkeypatch):
 def status(folder):
     record = json.loads((folder / "study.json").read_text())
     return record["status"], record["error"]
+
+
+def test_the_last_stage_is_judged_by_the_rows_that_it_leaves_out_too(files, tmp_path):
+    recipe = tmp_path / "shares.yaml"
+    recipe.write_text(
+        "space: {learning_rate: [1.0e-2, 2.0e-2]}\nbudget: {target_modules: qv, rank: 1}\nfinal: {num_train_epochs: 1}\n"
+        "stages: [{share: 0.2, num_train_epochs: 1}, {share: 0.6, num_train_epochs: 2}]"
+    )
+    given = {name.replace("-", "_"): value for name, value in files.items()}
+    record = submillion.search(**given | {"recipe": recipe, "output": tmp_path / "study", "quiet": True})
+    rows = {name: split["n_rows"] for name, split in record["data"]["splits"].items()}
+    first, last = record["trainings"][0], record["trainings"][2]
+    assert first["judged_rows"] == rows["validation"]
+    left_out = rows["train"] - round(0.6 * rows["train"])
+    assert last["judged_rows"] == rows["validation"] + left_out
+    assert last["rows_seen"] == round(2 * last["train_rows"] + (2 * rows["validation"] + left_out) / 3)
+    kept = json.loads((tmp_path / "study" / "runs" / "stage2-000-seed1" / "result.json").read_text())
+    assert short.right_rows(kept).mean() == last["accuracy"]
+    [line] = record["recommendation"]["ranking"]
+    assert f"on {last['judged_rows']:,} rows held back" in record["recommendation"]["reason"]
+    assert line["accuracy"]["value"] == pytest.approx(last["accuracy"])
+    page = (tmp_path / "study" / "report.html").read_text()
+    assert f"{rows['validation']:,} validation rows and {left_out:,} train rows" in page
+
+
+def test_the_rows_that_a_stage_leaves_out_are_others_and_no_more_than_it_trains_on():
+    labels = np.repeat([0, 1, 2], [60, 30, 10])
+    splits = SimpleNamespace(train=SimpleNamespace(labels=labels))
+    ground = short.Ground(SimpleNamespace(splits=splits, recipe=SimpleNamespace(seed=1)), console=None)
+    for share, n_left_out in ((0.2, 20), (0.7, 30), (1.0, 0)):
+        rows, left_out = ground.rows(share), ground.left_out(share)
+        assert len(left_out) == n_left_out
+        assert not set(rows) & set(left_out)
+    assert np.bincount(labels[ground.left_out(0.2)]).tolist() == [12, 6, 2]
 
 
 def test_a_candidate_of_which_a_seed_failed_is_not_recommended(two):

@@ -41,7 +41,7 @@ def command(
     as_json: bool,
     **fields: Any,
 ) -> None:
-    """Train many plans for a short while, recommend one by validation, and train it in full.
+    """Train many plans for a short while, recommend one by rows held back, and train it in full.
 
     The test file is read once, at the end, for the final model. A recipe with a table (paper-table1) chooses nothing: its
     rows are all trained in full, and then the test file is read once for each.

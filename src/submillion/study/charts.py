@@ -39,7 +39,7 @@ def plot_intervals(ranking: Sequence[Mapping[str, Any]], colours: Mapping[int, s
         figure, colour = line["accuracy"], colours.get(line["number"], INK)
         axes.plot([100 * figure["low"], 100 * figure["high"]], [row, row], color=colour, linewidth=1.4)
         axes.plot([100 * figure["value"]], [row], "o", color=colour, markersize=5.5)
-    axes.set_xlabel("validation accuracy (%)")
+    axes.set_xlabel("accuracy on rows held back (%)")
     return svg_of(axes, "intervals")
 
 
@@ -140,7 +140,7 @@ def plot_points(
             ha="right" if place > 0.67 else "left" if place < 0.33 else "center",
         )  # fmt: skip
     axes.set_xlabel(axis)
-    axes.set_ylabel("validation accuracy (%)")
+    axes.set_ylabel("accuracy on rows held back (%)")
     return svg_of(axes, name)
 
 

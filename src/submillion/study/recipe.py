@@ -83,7 +83,9 @@ class StageConfig(SearchSection):
     )
     share: float = Field(1.0, gt=0, le=1, description="Share of the train rows, of every label alike.")
     keep: int = Field(
-        1, ge=1, description="How many go on: to the next stage; of the last stage all are judged."
+        1,
+        ge=1,
+        description="How many go on to the next stage, by validation log loss; of the last stage all are judged.",
     )
 
 

@@ -19,7 +19,7 @@ class Judged:
         trainable_parameters: What it trains.
         rows_seen: What its training cost; of two that train as many parameters the cheaper one is preferred. Rows, not
             seconds: these are others each time.
-        right: Which validation rows it has right, `[n]`; with several seeds the mean.
+        right: Which of the rows held back it has right, `[n]`; with several seeds the mean.
     """
 
     number: int
@@ -35,10 +35,10 @@ class Recommendation:
 
     Attributes:
         number: The recommended candidate's.
-        best: The candidate with the highest validation accuracy.
+        best: The candidate with the highest accuracy on the rows held back.
         reason: Why, in plain English.
-        optimistic: What is wrong with the best one's validation figure.
-        rows_needed: Validation rows that would do to prefer a smaller one; None where one is preferred already, or none is
+        optimistic: What is wrong with the best one's figure.
+        rows_needed: Rows held back that would do to prefer a smaller one; None where one is preferred already, or none is
             smaller, or no number would.
         ranking: All candidates of the last stage, best first, as `study.json` has them.
     """
@@ -130,16 +130,16 @@ def _reason(
         return (
             f"candidate {chosen.number} ({chosen.name}) trains {chosen.trainable_parameters:,} parameters, "
             f"{chosen.trainable_parameters / best.trainable_parameters:.0%} of the {best.trainable_parameters:,} of the best "
-            f"one, candidate {best.number}; on {found.n:,} validation rows it is {-100 * found.differences[place]:.1f} points "
+            f"one, candidate {best.number}; on {found.n:,} rows held back it is {-100 * found.differences[place]:.1f} points "
             f"below it, and with 95 % confidence over all candidates at once less than {points} "
             f"({-100 * found.lows[place]:.2f})"
         )
-    text = f"candidate {best.number} ({best.name}) has the highest validation accuracy on {found.n:,} rows"
+    text = f"candidate {best.number} ({best.name}) has the highest accuracy on {found.n:,} rows held back"
     if not has_smaller:
         return f"{text}, and none is smaller"
     if needed is None:
         return f"{text}, and every smaller one is at least {points} below it"
     return (
-        f"{text}; no smaller one is shown to be within {points} of it: about {needed:,} validation rows would do, if the "
+        f"{text}; no smaller one is shown to be within {points} of it: about {needed:,} rows held back would do, if the "
         "differences stay what they are"
     )

@@ -88,6 +88,19 @@ class _Study:
         return next(line for line in self.recommendation["ranking"] if line["number"] == number)
 
     @property
+    def held_back(self) -> str:
+        """The rows that judge the last stage: how many, and which."""
+        judged = next(
+            each["judged_rows"]
+            for each in self.trainings
+            if each["stage"] == self.n_stages and each["accuracy"] is not None
+        )
+        n_validation = self.record["data"]["splits"]["validation"]["n_rows"]
+        if judged == n_validation:
+            return f"{judged:,} validation rows"
+        return f"{n_validation:,} validation rows and {judged - n_validation:,} train rows that the last stage leaves out"
+
+    @property
     def n_refused(self) -> int:
         """How many candidates were never started."""
         return sum(bool(candidate["refused"]) for candidate in self.record["candidates"])

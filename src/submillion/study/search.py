@@ -98,15 +98,22 @@ class Study:
         candidate = self.candidate(job, results)
         if candidate is None:
             return {"accuracy": None, "failed": "fewer candidates came through the stage before"}
+        is_last = job.stage == len(self.stages) - 1
         result = train_short(
-            self.ground, candidate, self.stages[job.stage], job.repeat, self.folder.run(job), tell
+            self.ground,
+            candidate,
+            self.stages[job.stage],
+            job.repeat,
+            self.folder.run(job),
+            tell,
+            is_last=is_last,
         )
         self._say(job, candidate, result)
         return result
 
     def _say(self, job: Job, candidate: Candidate, result: Mapping[str, Any]) -> None:
         came_to = (
-            f"validation accuracy {100 * result['accuracy']:.2f}, log loss {result['log_loss']:.3f}"
+            f"accuracy {100 * result['accuracy']:.2f} % of {result['judged_rows']:,} rows held back, log loss {result['log_loss']:.3f}"
             if result["accuracy"] is not None
             else result["failed"]
         )
@@ -124,7 +131,6 @@ class Study:
         Raises:
             RunError: If none of them could be trained.
         """
-        n_rows = len(self.ground.prepared.splits.validation or ())
         tried: dict[int, list[Mapping[str, Any]]] = {}
         for job, result in sorted(results.items()):
             if job.stage == len(self.stages) - 1 and "candidate" in result:
@@ -143,7 +149,7 @@ class Study:
                 self.candidates[number].name,
                 runs[0]["trainable_parameters"],
                 runs[0]["rows_seen"],
-                np.mean([right_rows(dict(run), n_rows) for run in runs], axis=0),
+                np.mean([right_rows(run) for run in runs], axis=0),
             )
             for number, runs in found.items()
         ]
@@ -299,7 +305,7 @@ def _say_plan(study: Study, console: Console) -> None:
 def _definition(study: Study) -> dict[str, Any]:
     """Return what two processes must agree on to work on one study."""
     return {
-        "rule of who goes on": "log loss at the best temperature",
+        "selection": "log loss from stage to stage; the last judged by the train rows too that it leaves out",
         "recipe": study.recipe.model_dump(mode="json", exclude={"data": {*SOURCE_FIELDS}}),
         "rows": study.ground.prepared.splits.summary()["splits"],
         "numerics": study.ground.prepared.recipe.training.numerics,

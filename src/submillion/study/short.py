@@ -1,6 +1,7 @@
 """One short training of a candidate: no baselines, no adapter kept, only what the selection needs."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,11 +66,20 @@ class Ground:
 
     def rows(self, share: float) -> np.ndarray:
         """Return the train rows of a stage, sorted; a smaller share's rows are among a larger one's."""
+        order, n_rows = self._ordered(share)
+        return np.sort(order[:n_rows])
+
+    def left_out(self, share: float) -> np.ndarray:
+        """Return train rows that a stage leaves out, sorted: at most as many as it trains on, of every label alike."""
+        order, n_rows = self._ordered(share)
+        return np.sort(order[n_rows : 2 * n_rows])
+
+    def _ordered(self, share: float) -> tuple[np.ndarray, int]:
+        """Return an order of the train rows, and how many of its beginning a stage trains on."""
         labels = self.prepared.splits.train.labels
         if self._order is None:
             self._order = stratified_order(labels, self.prepared.recipe.seed)
-        n_rows = max(round(share * len(labels)), len(np.unique(labels)))
-        return np.sort(self._order[:n_rows])
+        return self._order, max(round(share * len(labels)), len(np.unique(labels)))
 
     def start(self, model: Classifier, recipe: Recipe, rows: np.ndarray) -> None:
         """Start a fresh model's head from a probe of these train rows; embeddings and probe are made once."""
@@ -119,7 +129,14 @@ def stratified_order(labels: np.ndarray, seed: int) -> np.ndarray:
 
 
 def train_short(
-    ground: Ground, candidate: Candidate, stage: StageConfig, repeat: int, folder: Path, tell: Tell
+    ground: Ground,
+    candidate: Candidate,
+    stage: StageConfig,
+    repeat: int,
+    folder: Path,
+    tell: Tell,
+    *,
+    is_last: bool,
 ) -> dict[str, Any]:
     """Train one candidate for one stage and return what it came to; an interrupted training goes on.
 
@@ -130,10 +147,12 @@ def train_short(
         repeat: Added to the seed; the rows stay the same.
         folder: Where it leaves `history.jsonl` and, while it runs, its checkpoints.
         tell: Called with each epoch and its validation accuracy.
+        is_last: The stage is the last, whose candidates are judged by the rows that it leaves out too.
 
     Returns:
-        ``accuracy`` (None: it diverged, and ``failed`` says so), ``log_loss`` (at its best temperature), ``right`` (a bit a
-        validation row), costs (of one that diverged up to there: ``epochs_seen`` of its ``epochs``) and curve.
+        ``accuracy`` (None: it diverged, and ``failed`` says so), ``log_loss`` (at its best temperature) and ``right`` (a bit a
+        row) of the validation rows and, in the last stage, of the train rows that it leaves out, ``judged_rows`` in all; costs
+        (of one that diverged up to there: ``epochs_seen`` of its ``epochs``) and curve.
     """
     started = time.monotonic()
     if kept := _read_kept(folder, candidate):
@@ -159,11 +178,16 @@ def train_short(
     best = trainer.evaluate_scores = _Best(
         trainer.evaluate_scores, recipe.training.metric_for_best_model or "accuracy", tell
     )
-    result = _train(trainer, best, validation, folder) | {
+    apart = ground.left_out(stage.share) if is_last else rows[:0]
+    left_out = Labelled(taken(all_rows.input_ids, apart), all_rows.labels[apart])
+    result = _train(trainer, best, validation, left_out, folder) | {
         "candidate": candidate.number,
         "trainable_parameters": plan.trainable_parameters,
     }
-    result |= _count_costs(trainer, run, len(validation.input_ids), has_diverged=result["accuracy"] is None)
+    has_diverged = result["accuracy"] is None
+    result |= _count_costs(
+        trainer, run, len(validation.labels), 0 if has_diverged else len(apart), has_diverged=has_diverged
+    )
     result["seconds"]["total"] = round(time.monotonic() - started + trainer.earlier_seconds, 2)
     write_json(folder / "result.json", result)
     run.remove_checkpoints()
@@ -181,7 +205,9 @@ def _read_kept(folder: Path, candidate: Candidate) -> dict[str, Any] | None:
     return kept
 
 
-def _train(trainer: BudgetTrainer, best: "_Best", validation: Labelled, folder: Path) -> dict[str, Any]:
+def _train(
+    trainer: BudgetTrainer, best: "_Best", validation: Labelled, left_out: Labelled, folder: Path
+) -> dict[str, Any]:
     """Train; return the best epoch's accuracy, log loss and which rows it has right, or why there is none."""
     try:
         fit_adapter(trainer, resume=True)
@@ -191,17 +217,22 @@ def _train(trainer: BudgetTrainer, best: "_Best", validation: Labelled, folder: 
     scores = best.scores if trainer.earlier_seconds == 0 else None
     batch_size = int(trainer.args.per_device_eval_batch_size)
     scores = scores or score(trainer.model, validation.input_ids, batch_size)
-    right = scores.predictions == validation.labels
     _keep_predictions(folder, scores)
+    logits, labels = scores.logits, validation.labels
+    if len(left_out.labels):
+        logits = np.concatenate([logits, score(trainer.model, left_out.input_ids, batch_size).logits])
+        labels = np.concatenate([labels, left_out.labels])
+    right = logits.argmax(axis=1) == labels
     return {
         "accuracy": float(right.mean()),
-        "log_loss": tempered_log_loss(scores.logits, validation.labels),
+        "log_loss": tempered_log_loss(logits, labels),
         "right": np.packbits(right).tobytes().hex(),
+        "judged_rows": len(labels),
     }
 
 
 def _count_costs(
-    trainer: BudgetTrainer, run: RunFolder, n_validation: int, *, has_diverged: bool
+    trainer: BudgetTrainer, run: RunFolder, n_validation: int, n_left_out: int, *, has_diverged: bool
 ) -> dict[str, Any]:
     """Return what a training cost, seconds of the whole apart, and its curve."""
     curve = [
@@ -212,7 +243,7 @@ def _count_costs(
     epochs = epochs_seen = float(trainer.args.num_train_epochs)
     if has_diverged and trainer.state.epoch is not None:
         epochs_seen = round(float(trainer.state.epoch), 4)
-    n_rows, n_scored = len(trainer.train_dataset), n_validation * max(1, len(curve))
+    n_rows, n_scored = len(trainer.train_dataset), n_validation * max(1, len(curve)) + n_left_out
     return {
         "epochs": epochs,
         "epochs_seen": epochs_seen,
@@ -235,10 +266,10 @@ def _recipe_of(candidate: Candidate, stage: StageConfig, repeat: int) -> Recipe:
     return recipe.model_copy(update={"training": training, "seed": recipe.seed + repeat})
 
 
-def right_rows(result: dict[str, Any], n_rows: int) -> np.ndarray:
-    """Return which validation rows a short training had right, `[n_rows]` of bool."""
+def right_rows(result: Mapping[str, Any]) -> np.ndarray:
+    """Return which of the rows that judge it a short training had right, `[judged_rows]` of bool."""
     bits = np.frombuffer(bytes.fromhex(result["right"]), dtype=np.uint8)
-    return np.unpackbits(bits, count=n_rows).astype(bool)
+    return np.unpackbits(bits, count=result["judged_rows"]).astype(bool)
 
 
 def _keep_predictions(folder: Path, scores: Scores) -> None:

@@ -44,7 +44,7 @@ def test_with_few_rows_the_best_is_recommended_and_how_many_would_do_is_said():
     if found.best == 1:
         assert found.rows_needed is not None
         assert found.rows_needed > 300
-        assert f"about {found.rows_needed:,} validation rows would do" in found.reason
+        assert f"about {found.rows_needed:,} rows held back would do" in found.reason
 
 
 def test_of_equals_the_smallest_then_the_cheapest_is_recommended():

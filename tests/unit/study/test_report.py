@@ -156,6 +156,7 @@ def short_training(draw: Any, candidate: Candidate, epochs: float, share: float)
     seconds = round(float(draw.uniform(2, 30)), 2)
     return {
         "accuracy": max(line["accuracy"] for line in curve),
+        "judged_rows": 500,
         "candidate": candidate.number,
         "trainable_parameters": candidate.plan.trainable_parameters,
         "epochs": epochs,
@@ -252,7 +253,7 @@ def test_several_seeds_and_rows_in_memory_and_no_test(study):
 def test_one_candidate(study):
     _, page = check(study({"space": {"rank": [2]}}))
     assert page.tags.count("pre") == 2
-    assert "About the best one's validation figure: the epoch was chosen on these rows." in page.text
+    assert "About the best one's figure: the epoch was chosen on these rows." in page.text
 
 
 def test_refused_candidates_say_why(study):
