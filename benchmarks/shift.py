@@ -42,6 +42,7 @@ SEEDS = (1, 2, 3)
 SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 N_ROWS = 1000
 NO_TRUTH = -2
+SETTINGS = ("task", "seed", "family", "share")
 FIELDS: dict[str, Any] = {"max_length": 64, "num_train_epochs": 2, "calibration_share": 0.15}
 
 
@@ -97,7 +98,7 @@ def export() -> None:
         record = folder.read_finished()
         held = Known.of(folder).scored
         rows, _ = mixed(pools["familiar"], pools[settings["family"]], settings["share"])
-        name = "/".join(str(settings[key]) for key in ("task", "seed", "family", "share"))
+        name = "/".join(str(settings[key]) for key in SETTINGS)
         temperature = record["temperatures"]["adapter"]
         known = np.concatenate([each.scores.logits for each in held])
         found |= {
@@ -298,19 +299,22 @@ def _by_method(cells: list[dict[str, Any]]) -> Iterator[str]:
     ours = "average thresholded confidence (ours)"
     methods = {ours: tuple(np.array([each[end] for each in mine]) for end in ("value", "low", "high"))}
     methods |= {name: _with_ends(told, name) for name in told[0]["others"]}
-    both = (methods[ours][0] + methods["agreement with tfidf_svm"][0]) / 2
-    methods["ours and agreement with tfidf_svm, mean"] = (both,)
-    for name, (values, *ends) in methods.items():
+    both = zip(methods[ours], methods["agreement with tfidf_svm"], strict=True)
+    methods["ours and agreement with tfidf_svm, mean"] = tuple((one + other) / 2 for one, other in both)
+    of_nannyml = {tuple(line["settings"].items()): line["figures"] for line in lines("shift_nannyml")}
+    theirs = [of_nannyml.get(tuple((key, cell[key]) for key in SETTINGS)) for cell in told]
+    if all(theirs):
+        methods["nannyml's CBPE"] = tuple(
+            np.array([each[end] for each in theirs]) for end in ("estimate", "low", "high")
+        )
+    for name, (values, low, high) in methods.items():
         errors = 100 * (values - truth)
         rest = errors[~apart]
         of_class = f"{np.abs(errors[apart]).mean():.1f}" if apart.any() else "-"
-        width, holds = "-", "-"
-        if ends:
-            width = f"{100 * (ends[1] - ends[0])[~apart].mean():.1f}"
-            holds = f"{((ends[0] <= truth) & (truth <= ends[1]))[~apart].sum()} of {len(rest)}"
+        holds = ((low <= truth) & (truth <= high))[~apart]
         yield (
             f"| {name} | {np.abs(rest).mean():.2f} | {rest.mean():+.2f} | {np.abs(rest).max():.1f} "
-            f"| {width} | {holds} | {of_class} |"
+            f"| {100 * (high - low)[~apart].mean():.1f} | {holds.sum()} of {len(rest)} | {of_class} |"
         )
 
 
