@@ -12,9 +12,11 @@ import argparse
 import itertools
 import statistics
 import tempfile
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 import submillion
 import texts
@@ -58,14 +60,27 @@ def main() -> None:
 
 def run(candidate: str, data: str, size: str, seed: int) -> dict[str, Any]:
     """Train on rows of this seed and return accuracies on the rows left out, in points of 100."""
-    rows = texts.read(data)[0].drop_duplicates("text").sample(frac=1, random_state=seed)
-    left_out, rest = rows[:N_LEFT_OUT], rows[N_LEFT_OUT:]
+    left_out, rest = divided(data, seed)
     a_class = SIZES[size]
     train = rest[:2000] if a_class is None else rest.groupby("label", sort=False).head(a_class)
     fields = dict(CANDIDATES[candidate])
     fields["num_train_epochs"] = default_epochs(len(train)) if a_class else 3
     if candidate == "twice the epochs":
         fields["num_train_epochs"] *= 2
+    names = ("adapter", *BASELINES) if candidate == "default" else ("adapter",)
+    return measured(train, left_out, seed, names, **fields)
+
+
+def divided(data: str, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the train rows that are left out, and the rest, both in the order of this seed."""
+    rows = texts.read(data)[0].drop_duplicates("text").sample(frac=1, random_state=seed)
+    return rows[:N_LEFT_OUT], rows[N_LEFT_OUT:]
+
+
+def measured(
+    train: pd.DataFrame, left_out: pd.DataFrame, seed: int, names: Sequence[str], **fields: Any
+) -> dict[str, Any]:
+    """Train on some rows and return the accuracies of what is named on the others, in points of 100."""
     with tempfile.TemporaryDirectory() as folder:
         record = submillion.train(
             train,
@@ -77,7 +92,7 @@ def run(candidate: str, data: str, size: str, seed: int) -> dict[str, Any]:
             **fields,
         )
         accuracies: dict[str, float] = {}
-        for name in ("adapter", *BASELINES) if candidate == "default" else ("adapter",):
+        for name in names:
             labels = submillion.load(f"{folder}/run", using=name).predict(left_out["text"].tolist())
             accuracies[name] = 100 * float((np.array(labels) == left_out["label"].astype(str)).mean())
     return {
