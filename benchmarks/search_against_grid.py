@@ -63,16 +63,24 @@ def main() -> None:
     options.add_argument("--data", nargs="+", choices=list(ROWS), default=list(ROWS))
     options.add_argument("--ways", nargs="+", choices=list(WAYS), default=["search", "grid"])
     options.add_argument("--candidates", nargs="+", type=int, help="first stage of these alone")
+    options.add_argument("--finals", nargs="+", type=int, choices=range(SEEDS), default=range(SEEDS))
     options.add_argument("--summary", action="store_true")
     asked = options.parse_args()
     for data in () if asked.summary else asked.data:
         for way in asked.ways:
-            run(data, way, asked.candidates)
+            run(data, way, asked.candidates, asked.finals)
     print(summary())
 
 
-def run(data: str, way: str, candidates: Sequence[int] | None = None) -> None:
-    """Do every training of one way on one data set that does not stand there yet; or the first stage of some candidates."""
+def run(data: str, way: str, candidates: Sequence[int] | None, finals: Sequence[int]) -> None:
+    """Do every training of one way on one data set that does not stand there yet.
+
+    Args:
+        data: Of `ROWS`.
+        way: Of `WAYS`.
+        candidates: The first stage of these alone, and nothing else; None: all.
+        finals: The trainings in full that are done, by what is added to the seed.
+    """
     train, test = texts.read(data)
     train = texts.fixed(train, ROWS[data])
     recipe = SearchRecipe(data=BASE, space=SPACE, **WAYS[way])
@@ -82,8 +90,7 @@ def run(data: str, way: str, candidates: Sequence[int] | None = None) -> None:
     study = Study(recipe, sources, prepare(recipe.base, sources, console), StudyFolder(RUNS / name), console)
     results = found(data, way)
     last = len(study.stages)
-    finals = [Job(last, 0, repeat) for repeat in range(SEEDS)]
-    for job in (*study.jobs[:-1], *finals):
+    for job in (*study.jobs[:-1], *(Job(last, 0, repeat) for repeat in finals)):
         is_asked = candidates is None or (job.stage == 0 and job.place in candidates)
         if not is_asked or job in results:
             continue
@@ -94,7 +101,7 @@ def run(data: str, way: str, candidates: Sequence[int] | None = None) -> None:
             result = in_full(study, study.recommendation(results).number, job.repeat, data)
         if "seconds" in result:
             result["seconds"].setdefault("processor", round(time.process_time() - started, 1))
-        if job == finals[0]:
+        if job == Job(last, 0, 0):
             result["costs"] = costs(study.stages, results | {job: result}, 0.0, study.embedded_rows)
             result["chosen"] = study.candidates[result["candidate"]].name
         append(NAME, result, data=data, way=way, job=job.to_json())
