@@ -5,7 +5,7 @@
     python benchmarks/epochs.py --summary              the table, without computing
 
 The default recipe gives few rows more passes (`submillion.recipe.default_epochs`): 6 from 500 rows on, 3 from 5,000. Here are the data
-sets with 5,000 to 10,000 train rows, cut at 128 tokens, measured on 1,000 of these left out.
+sets with 5,000 to 10,300 train rows, cut at 128 tokens, measured on 1,000 of these left out.
 """
 
 import argparse

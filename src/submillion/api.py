@@ -372,14 +372,14 @@ def search(
     quiet: bool = False,
     **fields: Any,
 ) -> dict[str, Any]:
-    """Train many plans for a short while, recommend one by validation, train it in full; return `study.json`.
+    """Train many plans for a short while, recommend one by rows held back, train it in full; return `study.json`.
 
     Args:
         train: Labelled rows, as `train` takes them. Default: what the recipe names.
         recipe: A YAML file with a section ``space``, or the name of one that comes with the package. One with a section
             ``table`` chooses nothing: its rows are all trained in full, then test is read once for each.
         output: The study folder; it must not exist or be empty, unless ``resume`` or a shared ``storage``.
-        validation: Rows that the search chooses by; default: carved from train.
+        validation: Rows that the search chooses by. Default: carved from train, and in the last stage also train rows that it leaves out.
         test: Rows that are read once, at the end, for the final model.
         storage: An SQLAlchemy URL: processes that name the same one share the study. Default: a file in the folder.
         seeds: Seeds that each candidate of the last stage is trained with.

@@ -42,7 +42,7 @@ def fit_temperature(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
 
 
 def tempered_log_loss(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
-    """Return the log loss at the temperature that suits these rows: what no change of confidence would better.
+    """Return the log loss at the temperature that `fit_temperature` finds for the same rows.
 
     By it models compare that are not yet calibrated: few steps leave one underconfident, many the reverse (refinement; Berta et
     al. 2025, arXiv:2501.19195). Finer than accuracy where rows are few: each row counts by how far it is from its border.

@@ -13,7 +13,7 @@ from filelock import FileLock
 import submillion
 from conftest import learnable_rows, write_csv
 from submillion.cli.main import main
-from submillion.errors import ConfigError, DataError, RunError, SubmillionError
+from submillion.errors import ConfigError, DataError, Diverged, RunError, SubmillionError
 from submillion.study import search as search_module
 from submillion.study import short
 
@@ -153,8 +153,9 @@ def test_the_dashboard_is_shown_what_a_trial_varies(found):
 def made_up(log_losses, **accuracies):
     """Return what stands in for a short training: accuracies by learning rate, a list with one for each seed; log losses."""
 
-    def train(ground, candidate, _stage, repeat, _folder, _tell, **_):
+    def train(ground, candidate, _stage, repeat, _folder, _tell, left_out):
         accuracy = accuracies[f"lr_{candidate.number}"][repeat]
+        assert left_out is None or len(left_out) == 0  # all stages here are of all rows
         n_rows = len(ground.prepared.splits.validation)
         right = np.arange(n_rows) < round((accuracy or 0) * n_rows)
         costs = {"epochs": 1.0, "epochs_seen": 1.0, "train_rows": 10, "rows_seen": 10}
@@ -225,15 +226,54 @@ def test_the_last_stage_is_judged_by_the_rows_that_it_leaves_out_too(files, tmp_
     assert f"{rows['validation']:,} validation rows and {left_out:,} train rows" in page
 
 
+def test_validation_rows_that_are_given_judge_alone(files, tmp_path):
+    given = {name.replace("-", "_"): value for name, value in files.items() if name != "validation-share"}
+    given["validation"] = write_csv(tmp_path / "validation.csv", learnable_rows(50, seed=2))
+    recipe = tmp_path / "share.yaml"
+    recipe.write_text(
+        "space: {learning_rate: [1.0e-2, 2.0e-2]}\nbudget: {target_modules: qv, rank: 1}\nfinal: {num_train_epochs: 1}\n"
+        "stages: [{share: 0.5, num_train_epochs: 1}]"
+    )
+    record = submillion.search(**given | {"recipe": recipe, "output": tmp_path / "study", "quiet": True})
+    n_validation = record["data"]["splits"]["validation"]["n_rows"]
+    assert {training.get("judged_rows", n_validation) for training in record["trainings"]} == {n_validation}
+
+
+def test_a_model_whose_scores_of_the_rows_left_out_are_not_finite_has_diverged(files, tmp_path, monkeypatch):
+    plain, calls = short.score, []
+
+    def fails_first(*given):
+        calls.append(1)
+        if len(calls) == 1:
+            raise Diverged("a score is not finite")
+        return plain(*given)
+
+    monkeypatch.setattr(short, "score", fails_first)
+    given = {name.replace("-", "_"): value for name, value in files.items()}
+    recipe = tmp_path / "share.yaml"
+    recipe.write_text(
+        "space: {learning_rate: [1.0e-2, 2.0e-2]}\nbudget: {target_modules: qv, rank: 1}\nfinal: {num_train_epochs: 1}\n"
+        "stages: [{share: 0.5, num_train_epochs: 1}]"
+    )
+    record = submillion.search(**given | {"recipe": recipe, "output": tmp_path / "study", "quiet": True})
+    failed, found = record["trainings"][:2]
+    assert (failed["accuracy"], failed["failed"]) == (None, "a score is not finite")
+    assert record["recommendation"]["number"] == found["candidate"]
+
+
 def test_the_rows_that_a_stage_leaves_out_are_others_and_no_more_than_it_trains_on():
     labels = np.repeat([0, 1, 2], [60, 30, 10])
-    splits = SimpleNamespace(train=SimpleNamespace(labels=labels))
-    ground = short.Ground(SimpleNamespace(splits=splits, recipe=SimpleNamespace(seed=1)), console=None)
+    train = SimpleNamespace(labels=labels, hashes=[str(row) for row in range(100)])
+    prepared = SimpleNamespace(splits=SimpleNamespace(train=train), recipe=SimpleNamespace(seed=1))
+    ground = short.Ground(prepared, console=None)
     for share, n_left_out in ((0.2, 20), (0.7, 30), (1.0, 0)):
         rows, left_out = ground.rows(share), ground.left_out(share)
         assert len(left_out) == n_left_out
         assert not set(rows) & set(left_out)
-    assert np.bincount(labels[ground.left_out(0.2)]).tolist() == [12, 6, 2]
+    before = ground.left_out(0.2)
+    assert np.bincount(labels[before]).tolist() == [12, 6, 2]
+    train.hashes[before[0]] = train.hashes[ground.rows(0.2)[0]]  # a text that is trained on
+    assert set(before) - set(ground.left_out(0.2)) == {before[0]}
 
 
 def test_a_candidate_of_which_a_seed_failed_is_not_recommended(two):
@@ -355,6 +395,10 @@ def test_a_study_goes_on_only_as_what_it_was_begun(files, tmp_path, monkeypatch)
         with pytest.raises(KeyboardInterrupt):
             submillion.search(**given, output=output, quiet=True)
     before = (output / "study.json").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(search_module, "SEARCH_VERSION", 3)
+        with pytest.raises(RunError, match="was begun with another version of the search"):
+            submillion.search(**given, output=output, resume=True, quiet=True)
     for changes in (
         {"seeds": 2},
         {"seed": 4},

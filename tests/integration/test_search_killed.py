@@ -30,7 +30,7 @@ space:
   learning_rate: [1.0e-3, 2.0e-2]
 stages:
   - {num_train_epochs: 1, share: 0.5, keep: 3}
-  - {num_train_epochs: 2}
+  - {num_train_epochs: 2, share: 0.7}
 final: {num_train_epochs: 3}
 """
 FIELDS = {

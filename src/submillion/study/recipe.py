@@ -93,7 +93,9 @@ class FinalConfig(SearchSection):
     """The training in full of the candidate that the study recommends."""
 
     num_train_epochs: float | None = Field(
-        10.0, gt=0, description="Passes over all train rows at most; null: by the number of rows."
+        None,
+        gt=0,
+        description="Passes over all train rows at most. Default: by the number of rows, as `train` has it.",
     )
     early_stopping_patience: int | None = Field(
         3, ge=1, description="Stop after this many epochs without a better one."

@@ -87,7 +87,7 @@ def recommend(judged: Sequence[Judged], n_candidates: int, margin: float, seed: 
         optimistic=(
             f"chosen on these rows as the best of {n_candidates} candidates, so its figure is optimistic"
             if n_candidates > 1
-            else "the epoch was chosen on these rows"
+            else "the epoch was chosen on the validation rows among these"
         ),
         rows_needed=needed,
         ranking=tuple(

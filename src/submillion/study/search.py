@@ -31,6 +31,10 @@ from submillion.study.report import write_report
 from submillion.study.short import SCORED_ROW, Ground, right_rows, train_short
 from submillion.training.prepare import Prepared, Sources, prepare
 
+SEARCH_VERSION = 2
+"""Of the rules by which candidates go on and are judged; a study that was begun by others is not resumed.
+2: validation log loss between the stages, left-out train rows beside the validation rows in the last."""
+
 
 class Study:
     """One process's part in a study."""
@@ -98,27 +102,20 @@ class Study:
         candidate = self.candidate(job, results)
         if candidate is None:
             return {"accuracy": None, "failed": "fewer candidates came through the stage before"}
-        is_last = job.stage == len(self.stages) - 1
-        result = train_short(
-            self.ground,
-            candidate,
-            self.stages[job.stage],
-            job.repeat,
-            self.folder.run(job),
-            tell,
-            is_last=is_last,
-        )
+        stage, is_last = self.stages[job.stage], job.stage == len(self.stages) - 1
+        left_out = self.ground.left_out(stage.share) if is_last and self.sources.validation is None else None
+        result = train_short(self.ground, candidate, stage, job.repeat, self.folder.run(job), tell, left_out)
         self._say(job, candidate, result)
         return result
 
     def _say(self, job: Job, candidate: Candidate, result: Mapping[str, Any]) -> None:
         came_to = (
-            f"accuracy {100 * result['accuracy']:.2f} % of {result['judged_rows']:,} rows held back, log loss {result['log_loss']:.3f}"
+            f"accuracy {100 * result['accuracy']:.2f} % of {result['judged_rows']:,} rows held back, validation log loss {result['log_loss']:.3f}"
             if result["accuracy"] is not None
             else result["failed"]
         )
         self.console.print(
-            f"stage {job.stage + 1}, candidate {candidate.number} ({candidate.name}): {came_to}; {_epochs_seen(result):g} epochs "
+            f"stage {job.stage + 1}, candidate {candidate.number} ({candidate.name}): {came_to}; {result['epochs_seen']:g} epochs "
             f"of {result['train_rows']:,} rows, {result['seconds']['total']:.0f} s",
             highlight=False,
             soft_wrap=True,
@@ -305,7 +302,7 @@ def _say_plan(study: Study, console: Console) -> None:
 def _definition(study: Study) -> dict[str, Any]:
     """Return what two processes must agree on to work on one study."""
     return {
-        "selection": "log loss from stage to stage; the last judged by the train rows too that it leaves out",
+        "version of the search": SEARCH_VERSION,
         "recipe": study.recipe.model_dump(mode="json", exclude={"data": {*SOURCE_FIELDS}}),
         "rows": study.ground.prepared.splits.summary()["splits"],
         "numerics": study.ground.prepared.recipe.training.numerics,
@@ -364,7 +361,7 @@ def costs(
     training = sum(result["seconds"]["training"] for result in short)
     total = preparing + sum(result["seconds"]["total"] for result in short)
     return {
-        "epochs": sum(_epochs_seen(result) for result in short),
+        "epochs": sum(result["epochs_seen"] for result in short),
         "rows_seen": sum(result["rows_seen"] for result in short) + round(SCORED_ROW * embedded_rows),
         "seconds": {
             "training": round(training, 1),
@@ -374,8 +371,3 @@ def costs(
         "share_not_training": round(1 - training / total, 4) if total else 0.0,
         "final_seconds": results[Job(len(stages), 0)]["seconds"],
     }
-
-
-def _epochs_seen(result: Mapping[str, Any]) -> float:
-    """Return the epochs that a short training came to; one kept by an earlier version has only those it was given."""
-    return float(result.get("epochs_seen", result["epochs"]))

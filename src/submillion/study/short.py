@@ -70,9 +70,10 @@ class Ground:
         return np.sort(order[:n_rows])
 
     def left_out(self, share: float) -> np.ndarray:
-        """Return train rows that a stage leaves out, sorted: at most as many as it trains on, of every label alike."""
+        """Return train rows that a stage leaves out, sorted: at most as many as it trains on, none of a text that it trains on."""
         order, n_rows = self._ordered(share)
-        return np.sort(order[n_rows : 2 * n_rows])
+        hashes, apart = np.array(self.prepared.splits.train.hashes), order[n_rows : 2 * n_rows]
+        return np.sort(apart[~np.isin(hashes[apart], hashes[order[:n_rows]])])
 
     def _ordered(self, share: float) -> tuple[np.ndarray, int]:
         """Return an order of the train rows, and how many of its beginning a stage trains on."""
@@ -135,8 +136,7 @@ def train_short(
     repeat: int,
     folder: Path,
     tell: Tell,
-    *,
-    is_last: bool,
+    left_out: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Train one candidate for one stage and return what it came to; an interrupted training goes on.
 
@@ -147,12 +147,11 @@ def train_short(
         repeat: Added to the seed; the rows stay the same.
         folder: Where it leaves `history.jsonl` and, while it runs, its checkpoints.
         tell: Called with each epoch and its validation accuracy.
-        is_last: The stage is the last, whose candidates are judged by the rows that it leaves out too.
+        left_out: Train rows that judge it beside the validation rows; None: there are none.
 
     Returns:
-        ``accuracy`` (None: it diverged, and ``failed`` says so), ``log_loss`` (at its best temperature) and ``right`` (a bit a
-        row) of the validation rows and, in the last stage, of the train rows that it leaves out, ``judged_rows`` in all; costs
-        (of one that diverged up to there: ``epochs_seen`` of its ``epochs``) and curve.
+        ``accuracy`` (None: it diverged, and ``failed`` says so) and ``right`` (a bit a row) of the ``judged_rows``, ``log_loss``
+        of the validation rows, costs (of one that diverged up to there: ``epochs_seen`` of its ``epochs``) and curve.
     """
     started = time.monotonic()
     if kept := _read_kept(folder, candidate):
@@ -164,8 +163,7 @@ def train_short(
     prepared = ground.prepared.replanned(
         _recipe_of(candidate, stage, repeat), ground.plan(candidate), len(rows)
     )
-    recipe, plan, all_rows = prepared.recipe, prepared.plan, prepared.train
-    train = Labelled(taken(all_rows.input_ids, rows), all_rows.labels[rows])
+    recipe, plan, train = prepared.recipe, prepared.plan, _some(prepared.train, rows)
     run = RunFolder(folder)
     run.make()
     model = prepared.build()
@@ -178,16 +176,12 @@ def train_short(
     best = trainer.evaluate_scores = _Best(
         trainer.evaluate_scores, recipe.training.metric_for_best_model or "accuracy", tell
     )
-    apart = ground.left_out(stage.share) if is_last else rows[:0]
-    left_out = Labelled(taken(all_rows.input_ids, apart), all_rows.labels[apart])
-    result = _train(trainer, best, validation, left_out, folder) | {
+    apart = _some(prepared.train, left_out) if left_out is not None and len(left_out) else None
+    result = _train(trainer, best, validation, apart, folder) | {
         "candidate": candidate.number,
         "trainable_parameters": plan.trainable_parameters,
     }
-    has_diverged = result["accuracy"] is None
-    result |= _count_costs(
-        trainer, run, len(validation.labels), 0 if has_diverged else len(apart), has_diverged=has_diverged
-    )
+    result |= _count_costs(trainer, run, len(validation.labels), result)
     result["seconds"]["total"] = round(time.monotonic() - started + trainer.earlier_seconds, 2)
     write_json(folder / "result.json", result)
     run.remove_checkpoints()
@@ -205,51 +199,68 @@ def _read_kept(folder: Path, candidate: Candidate) -> dict[str, Any] | None:
     return kept
 
 
+def _some(labelled: Labelled, rows: np.ndarray) -> Labelled:
+    return Labelled(taken(labelled.input_ids, rows), labelled.labels[rows])
+
+
 def _train(
-    trainer: BudgetTrainer, best: "_Best", validation: Labelled, left_out: Labelled, folder: Path
+    trainer: BudgetTrainer, best: "_Best", validation: Labelled, left_out: Labelled | None, folder: Path
 ) -> dict[str, Any]:
-    """Train; return the best epoch's accuracy, log loss and which rows it has right, or why there is none."""
+    """Train; return what the best epoch comes to and the seconds of training, or why there is none."""
+    seconds = None
     try:
         fit_adapter(trainer, resume=True)
+        seconds = trainer.seconds
+        came_to = _judge(trainer, best, validation, left_out, folder)
     except Diverged as error:
-        return {"accuracy": None, "failed": str(error)}
+        came_to = {"accuracy": None, "failed": str(error)}
+    return came_to | {"seconds": {"training": round(seconds or trainer.seconds, 2)}}
+
+
+def _judge(
+    trainer: BudgetTrainer, best: "_Best", validation: Labelled, left_out: Labelled | None, folder: Path
+) -> dict[str, Any]:
+    """Return the best epoch's accuracy, which rows it has right, and its log loss on the validation rows.
+
+    Raises:
+        Diverged: If its scores are not finite.
+    """
     # One that was resumed may have had its best epoch before.
     scores = best.scores if trainer.earlier_seconds == 0 else None
     batch_size = int(trainer.args.per_device_eval_batch_size)
     scores = scores or score(trainer.model, validation.input_ids, batch_size)
     _keep_predictions(folder, scores)
-    logits, labels = scores.logits, validation.labels
-    if len(left_out.labels):
-        logits = np.concatenate([logits, score(trainer.model, left_out.input_ids, batch_size).logits])
-        labels = np.concatenate([labels, left_out.labels])
-    right = logits.argmax(axis=1) == labels
+    right = scores.predictions == validation.labels
+    if left_out is not None:
+        apart = score(trainer.model, left_out.input_ids, batch_size).predictions == left_out.labels
+        right = np.concatenate([right, apart])
     return {
         "accuracy": float(right.mean()),
-        "log_loss": tempered_log_loss(logits, labels),
         "right": np.packbits(right).tobytes().hex(),
-        "judged_rows": len(labels),
+        "judged_rows": len(right),
+        "log_loss": tempered_log_loss(scores.logits, validation.labels),
     }
 
 
 def _count_costs(
-    trainer: BudgetTrainer, run: RunFolder, n_validation: int, n_left_out: int, *, has_diverged: bool
+    trainer: BudgetTrainer, run: RunFolder, n_validation: int, result: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what a training cost, seconds of the whole apart, and its curve."""
+    """Return what a training that came to ``result`` cost, seconds apart, and its curve."""
     curve = [
         {"epoch": line["epoch"], "accuracy": line["eval_accuracy"]}
         for line in read_history(run.history)
         if "eval_accuracy" in line
     ]
     epochs = epochs_seen = float(trainer.args.num_train_epochs)
-    if has_diverged and trainer.state.epoch is not None:
+    if result["accuracy"] is None and trainer.state.epoch is not None:
         epochs_seen = round(float(trainer.state.epoch), 4)
+    n_left_out = result.get("judged_rows", n_validation) - n_validation
     n_rows, n_scored = len(trainer.train_dataset), n_validation * max(1, len(curve)) + n_left_out
     return {
         "epochs": epochs,
         "epochs_seen": epochs_seen,
         "train_rows": n_rows,
         "rows_seen": round(epochs_seen * n_rows + SCORED_ROW * n_scored),
-        "seconds": {"training": round(trainer.seconds, 2)},
         "curve": curve,
     }
 

@@ -253,7 +253,9 @@ def test_several_seeds_and_rows_in_memory_and_no_test(study):
 def test_one_candidate(study):
     _, page = check(study({"space": {"rank": [2]}}))
     assert page.tags.count("pre") == 2
-    assert "About the best one's figure: the epoch was chosen on these rows." in page.text
+    assert (
+        "About the best one's figure: the epoch was chosen on the validation rows among these." in page.text
+    )
 
 
 def test_refused_candidates_say_why(study):

@@ -12,7 +12,7 @@ def study(record: dict[str, Any], folder: str) -> None:
     """Print what a search came to."""
     console = new_console()
     recommended, cost = record["recommendation"], record["costs"]
-    table = new_table(">candidate", "", ">trainable", ">validation accuracy", ">below the best", "")
+    table = new_table(">candidate", "", ">trainable", ">accuracy, rows held back", ">below the best", "")
     for row in recommended["ranking"]:
         table.add_row(
             str(row["number"]),
