@@ -90,6 +90,9 @@ def made_up(
                 )
                 if candidate in failing:
                     training |= {"accuracy": None, "failed": "loss is <nan> at step 3", "curve": []}
+                else:
+                    is_judged_by_more = number == len(stages) and stage.share < 1
+                    training |= {"judged_rows": 700 if is_judged_by_more else 500, "log_loss": 0.3}
                 trainings.append({"stage": number, "place": place, "repeat": repeat} | training)
         kept = [
             training
@@ -156,7 +159,6 @@ def short_training(draw: Any, candidate: Candidate, epochs: float, share: float)
     seconds = round(float(draw.uniform(2, 30)), 2)
     return {
         "accuracy": max(line["accuracy"] for line in curve),
-        "judged_rows": 500,
         "candidate": candidate.number,
         "trainable_parameters": candidate.plan.trainable_parameters,
         "epochs": epochs,
@@ -276,6 +278,13 @@ def test_sixty_candidates_in_halving(study):
     assert page.tags.count("summary") == len(folder.read()["candidates"])
     assert text.count("Stage ") >= 4
     assert folder.report.stat().st_size < 2_000_000
+
+
+def test_the_rows_that_judge_are_told_also_where_the_first_candidate_failed(study):
+    tree = {"space": {"rank": [1, 2]}, "stages": [{"num_train_epochs": 2, "share": 0.5}]}
+    for failing in ((), (0,)):
+        _, page = check(study(tree, failing=failing))
+        assert "500 validation rows and 200 train rows that the last stage leaves out" in page.text
 
 
 def test_the_same_study_gives_the_same_page(study):
