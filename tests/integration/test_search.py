@@ -203,14 +203,21 @@ def status(folder):
     return record["status"], record["error"]
 
 
-def test_the_last_stage_is_judged_by_the_rows_that_it_leaves_out_too(files, tmp_path):
-    recipe = tmp_path / "shares.yaml"
+def of_shares(files, folder, stages):
+    """Search between two learning rates by stages that train on a share, and return `study.json`."""
+    recipe = folder / "shares.yaml"
     recipe.write_text(
         "space: {learning_rate: [1.0e-2, 2.0e-2]}\nbudget: {target_modules: qv, rank: 1}\nfinal: {num_train_epochs: 1}\n"
-        "stages: [{share: 0.2, num_train_epochs: 1}, {share: 0.6, num_train_epochs: 2}]"
+        f"stages: [{stages}]"
     )
     given = {name.replace("-", "_"): value for name, value in files.items()}
-    record = submillion.search(**given | {"recipe": recipe, "output": tmp_path / "study", "quiet": True})
+    return submillion.search(**given | {"recipe": recipe, "output": folder / "study", "quiet": True})
+
+
+def test_the_last_stage_is_judged_by_the_rows_that_it_leaves_out_too(files, tmp_path):
+    record = of_shares(
+        files, tmp_path, "{share: 0.2, num_train_epochs: 1}, {share: 0.6, num_train_epochs: 2}"
+    )
     rows = {name: split["n_rows"] for name, split in record["data"]["splits"].items()}
     first, last = record["trainings"][0], record["trainings"][2]
     assert first["judged_rows"] == rows["validation"]
@@ -227,14 +234,9 @@ def test_the_last_stage_is_judged_by_the_rows_that_it_leaves_out_too(files, tmp_
 
 
 def test_validation_rows_that_are_given_judge_alone(files, tmp_path):
-    given = {name.replace("-", "_"): value for name, value in files.items() if name != "validation-share"}
+    given = {name: value for name, value in files.items() if name != "validation-share"}
     given["validation"] = write_csv(tmp_path / "validation.csv", learnable_rows(50, seed=2))
-    recipe = tmp_path / "share.yaml"
-    recipe.write_text(
-        "space: {learning_rate: [1.0e-2, 2.0e-2]}\nbudget: {target_modules: qv, rank: 1}\nfinal: {num_train_epochs: 1}\n"
-        "stages: [{share: 0.5, num_train_epochs: 1}]"
-    )
-    record = submillion.search(**given | {"recipe": recipe, "output": tmp_path / "study", "quiet": True})
+    record = of_shares(given, tmp_path, "{share: 0.5, num_train_epochs: 1}")
     n_validation = record["data"]["splits"]["validation"]["n_rows"]
     assert {training.get("judged_rows", n_validation) for training in record["trainings"]} == {n_validation}
 
@@ -249,13 +251,7 @@ def test_a_model_whose_scores_of_the_rows_left_out_are_not_finite_has_diverged(f
         return plain(*given)
 
     monkeypatch.setattr(short, "score", fails_first)
-    given = {name.replace("-", "_"): value for name, value in files.items()}
-    recipe = tmp_path / "share.yaml"
-    recipe.write_text(
-        "space: {learning_rate: [1.0e-2, 2.0e-2]}\nbudget: {target_modules: qv, rank: 1}\nfinal: {num_train_epochs: 1}\n"
-        "stages: [{share: 0.5, num_train_epochs: 1}]"
-    )
-    record = submillion.search(**given | {"recipe": recipe, "output": tmp_path / "study", "quiet": True})
+    record = of_shares(files, tmp_path, "{share: 0.5, num_train_epochs: 1}")
     failed, found = record["trainings"][:2]
     assert (failed["accuracy"], failed["failed"]) == (None, "a score is not finite")
     assert record["recommendation"]["number"] == found["candidate"]

@@ -206,15 +206,12 @@ def _some(labelled: Labelled, rows: np.ndarray) -> Labelled:
 def _train(
     trainer: BudgetTrainer, best: "_Best", validation: Labelled, left_out: Labelled | None, folder: Path
 ) -> dict[str, Any]:
-    """Train; return what the best epoch comes to and the seconds of training, or why there is none."""
-    seconds = None
+    """Train; return what the best epoch comes to, or why there is none."""
     try:
         fit_adapter(trainer, resume=True)
-        seconds = trainer.seconds
-        came_to = _judge(trainer, best, validation, left_out, folder)
+        return _judge(trainer, best, validation, left_out, folder)
     except Diverged as error:
-        came_to = {"accuracy": None, "failed": str(error)}
-    return came_to | {"seconds": {"training": round(seconds or trainer.seconds, 2)}}
+        return {"accuracy": None, "failed": str(error)}
 
 
 def _judge(
@@ -245,7 +242,10 @@ def _judge(
 def _count_costs(
     trainer: BudgetTrainer, run: RunFolder, n_validation: int, result: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what a training that came to ``result`` cost, seconds apart, and its curve."""
+    """Return what a training that came to ``result`` cost, and its curve.
+
+    Its seconds of training are with the scoring of the rows that choose an epoch and judge it; those of the whole come later.
+    """
     curve = [
         {"epoch": line["epoch"], "accuracy": line["eval_accuracy"]}
         for line in read_history(run.history)
@@ -261,6 +261,7 @@ def _count_costs(
         "epochs_seen": epochs_seen,
         "train_rows": n_rows,
         "rows_seen": round(epochs_seen * n_rows + SCORED_ROW * n_scored),
+        "seconds": {"training": round(trainer.seconds, 2)},
         "curve": curve,
     }
 
