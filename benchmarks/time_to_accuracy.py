@@ -27,7 +27,13 @@ N_TRAIN, N_VALIDATION, EVERY, SEEDS = 12_000, 3_000, 50, (1, 2)
 
 
 def main() -> None:
-    for seed in SEEDS:
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--seeds", nargs="+", type=int, choices=SEEDS, default=SEEDS)
+    options.add_argument("--summary", action="store_true", help="the table, without computing")
+    asked = options.parse_args()
+    for seed in () if asked.summary else asked.seeds:
         rows = texts.read("agnews")[0].sample(N_TRAIN + N_VALIDATION, random_state=seed)
         table = [(text, str(label)) for text, label in zip(rows["text"], rows["label"], strict=True)]
         train, validation = table[:N_TRAIN], table[N_TRAIN:]
