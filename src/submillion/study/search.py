@@ -103,7 +103,8 @@ class Study:
         if candidate is None:
             return {"accuracy": None, "failed": "fewer candidates came through the stage before"}
         stage, is_last = self.stages[job.stage], job.stage == len(self.stages) - 1
-        left_out = self.ground.left_out(stage.share) if is_last and self.sources.validation is None else None
+        is_carved = self.sources.validation is None
+        left_out = self.ground.left_out(stage.share) if is_last and is_carved else np.empty(0, dtype=np.int64)
         result = train_short(self.ground, candidate, stage, job.repeat, self.folder.run(job), tell, left_out)
         self._say(job, candidate, result)
         return result

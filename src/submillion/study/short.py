@@ -72,7 +72,10 @@ class Ground:
     def left_out(self, share: float) -> np.ndarray:
         """Return train rows that a stage leaves out, sorted: at most as many as it trains on, none of a text that it trains on."""
         order, n_rows = self._ordered(share)
-        hashes, apart = np.array(self.prepared.splits.train.hashes), order[n_rows : 2 * n_rows]
+        apart = order[n_rows : 2 * n_rows]
+        if len(apart) == 0:
+            return apart
+        hashes = np.array(self.prepared.splits.train.hashes)
         return np.sort(apart[~np.isin(hashes[apart], hashes[order[:n_rows]])])
 
     def _ordered(self, share: float) -> tuple[np.ndarray, int]:
@@ -136,7 +139,7 @@ def train_short(
     repeat: int,
     folder: Path,
     tell: Tell,
-    left_out: np.ndarray | None = None,
+    left_out: np.ndarray,
 ) -> dict[str, Any]:
     """Train one candidate for one stage and return what it came to; an interrupted training goes on.
 
@@ -147,7 +150,7 @@ def train_short(
         repeat: Added to the seed; the rows stay the same.
         folder: Where it leaves `history.jsonl` and, while it runs, its checkpoints.
         tell: Called with each epoch and its validation accuracy.
-        left_out: Train rows that judge it beside the validation rows; None: there are none.
+        left_out: Train rows that judge it beside the validation rows; may be none.
 
     Returns:
         ``accuracy`` (None: it diverged, and ``failed`` says so) and ``right`` (a bit a row) of the ``judged_rows``, ``log_loss``
@@ -176,8 +179,7 @@ def train_short(
     best = trainer.evaluate_scores = _Best(
         trainer.evaluate_scores, recipe.training.metric_for_best_model or "accuracy", tell
     )
-    apart = _some(prepared.train, left_out) if left_out is not None and len(left_out) else None
-    result = _train(trainer, best, validation, apart, folder) | {
+    result = _train(trainer, best, validation, _some(prepared.train, left_out), folder) | {
         "candidate": candidate.number,
         "trainable_parameters": plan.trainable_parameters,
     }
@@ -204,7 +206,7 @@ def _some(labelled: Labelled, rows: np.ndarray) -> Labelled:
 
 
 def _train(
-    trainer: BudgetTrainer, best: "_Best", validation: Labelled, left_out: Labelled | None, folder: Path
+    trainer: BudgetTrainer, best: "_Best", validation: Labelled, left_out: Labelled, folder: Path
 ) -> dict[str, Any]:
     """Train; return what the best epoch comes to, or why there is none."""
     try:
@@ -215,7 +217,7 @@ def _train(
 
 
 def _judge(
-    trainer: BudgetTrainer, best: "_Best", validation: Labelled, left_out: Labelled | None, folder: Path
+    trainer: BudgetTrainer, best: "_Best", validation: Labelled, left_out: Labelled, folder: Path
 ) -> dict[str, Any]:
     """Return the best epoch's accuracy, which rows it has right, and its log loss on the validation rows.
 
@@ -228,7 +230,7 @@ def _judge(
     scores = scores or score(trainer.model, validation.input_ids, batch_size)
     _keep_predictions(folder, scores)
     right = scores.predictions == validation.labels
-    if left_out is not None:
+    if len(left_out.labels):
         apart = score(trainer.model, left_out.input_ids, batch_size).predictions == left_out.labels
         right = np.concatenate([right, apart])
     return {
