@@ -13,7 +13,7 @@ import pandas as pd
 
 import texts
 from submillion.data.noise import misread, truncated, typos
-from submillion.study.short import stratified_order
+from submillion.data.stratified import stratified_order
 
 POOL = 1_050
 """Rows of each pool; a cell draws 1,000."""

@@ -35,7 +35,7 @@ def tweets() -> pd.DataFrame:
 
 def fixed(train: pd.DataFrame, n_rows: int) -> pd.DataFrame:
     """Return so many rows, always the same ones, every label in its share and at least once."""
-    from submillion.study.short import stratified_order
+    from submillion.data.stratified import stratified_order
 
     order = stratified_order(pd.factorize(train["label"], sort=True)[0], seed=1)
     return train.iloc[order[:n_rows]].reset_index(drop=True)

@@ -87,13 +87,13 @@ def product(train: list[tuple[str, str]], validation: list[tuple[str, str]], see
     import torch
     from rich.console import Console
 
-    from submillion.baselines import fit_probe
     from submillion.data.tokens import tokenize
+    from submillion.data.windows import taken
     from submillion.recipe import load_recipe
     from submillion.scoring import embed_frozen, score
     from submillion.training.fit import fit_adapter, make_trainer
     from submillion.training.prepare import Sources, prepare
-    from submillion.training.start import start_from_probe
+    from submillion.training.start import start_from_probe, start_rows
 
     quiet = Console(file=io.StringIO())
     recipe = load_recipe(
@@ -115,9 +115,9 @@ def product(train: list[tuple[str, str]], validation: list[tuple[str, str]], see
         curve.append((round(now - started - stopped, 1), round(accuracy, 2)))
         stopped += time.perf_counter() - now
 
-    embeddings = embed_frozen(model, prepared.train.input_ids, 64)["mean"]
-    probe = fit_probe(embeddings, prepared.train.labels, 4, seed, "unit", pooling="mean", name="probe_mean")
-    start_from_probe(model, prepared.train, {"probe_mean": probe}, prepared.recipe)  # type: ignore[arg-type]
+    first = start_rows(prepared.train.labels, 4, seed)
+    embeddings = embed_frozen(model, taken(prepared.train.input_ids, first), 64)["mean"]
+    start_from_probe(model, prepared.train, first, embeddings, prepared.recipe)
     look()
     plain_step = torch.optim.AdamW.step
 

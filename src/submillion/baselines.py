@@ -34,7 +34,10 @@ from submillion.run import read_json, write_json, written_atomically
 MIN_DF_2_FROM_ROWS = 20_000
 """From so many rows a term must stand in two of them: a quarter of the terms, the same accuracy (AG News)."""
 
-_INDEX, _TERMS, _WEIGHTS = "baselines.json", "tfidf_terms.json", "weights.safetensors"
+INDEX = "baselines.json"
+"""The file of a folder of baselines that is written last: where it stands, they are whole."""
+
+_TERMS, _WEIGHTS = "tfidf_terms.json", "weights.safetensors"
 
 
 @dataclass(frozen=True)
@@ -274,7 +277,7 @@ def save_baselines(baselines: Baselines, folder: Path) -> None:
     with written_atomically(folder / _WEIGHTS) as temporary:
         save_file({key: np.ascontiguousarray(value) for key, value in tensors.items()}, temporary)
     sha256 = {file: _sha256(folder / file) for file in (_TERMS, _WEIGHTS)}
-    write_json(folder / _INDEX, baselines.to_json() | {"sha256": sha256})
+    write_json(folder / INDEX, baselines.to_json() | {"sha256": sha256})
 
 
 def load_baselines(folder: Path) -> Baselines:
@@ -286,12 +289,12 @@ def load_baselines(folder: Path) -> Baselines:
     from safetensors.numpy import load_file
 
     folder = Path(folder)
-    index = read_json(folder / _INDEX)
+    index = read_json(folder / INDEX)
     try:
         for file, expected in index["sha256"].items():
             if _sha256(folder / file) != expected:
                 raise RunError(
-                    f"{folder / file} is damaged: its sha256 is not the one in {_INDEX}. Copy the run again, "
+                    f"{folder / file} is damaged: its sha256 is not the one in {INDEX}. Copy the run again, "
                     "or train again"
                 )
         tensors, terms = load_file(folder / _WEIGHTS), read_json(folder / _TERMS)
@@ -302,7 +305,7 @@ def load_baselines(folder: Path) -> Baselines:
         return Baselines(members, index["n_labels"], index["n_rows"], index["sklearn_version"])
     except (KeyError, TypeError, AttributeError) as error:
         raise RunError(
-            f"{folder / _INDEX} is damaged: {error!r}. Copy the run again, or train again"
+            f"{folder / INDEX} is damaged: {error!r}. Copy the run again, or train again"
         ) from None
 
 

@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import submillion
 from conftest import ROOT, learnable_rows, sha256s, write_csv
 from submillion.errors import RunError
+from submillion.scoring import embed_frozen, read_scores, score
 
 FIELDS = {
     "num_train_epochs": 3,
@@ -127,3 +129,53 @@ def test_resume_keeps_the_numerics_where_the_machine_would_choose_others(tiny_en
     monkeypatch.setattr("submillion.model.device.has_bf16", lambda: False)
     resumed = submillion.train(output=run, resume=True, **arguments)
     assert resumed["recipe"]["training"]["numerics"] == "fast"
+
+
+def test_a_run_interrupted_before_its_baselines_comes_to_the_same(tiny_encoder, tmp_path, monkeypatch):
+    """The head starts from a probe of some rows; the others are embedded after training, in the same parts again."""
+    monkeypatch.setattr("submillion.training.start.MOST_ROWS", 40)
+    monkeypatch.setattr("submillion.training.start.MOST_ROWS_A_LABEL", 1)
+    embedded = []
+
+    def embed(model, input_ids, batch_size):
+        embedded.append(len(input_ids))
+        return embed_frozen(model, input_ids, batch_size)
+
+    monkeypatch.setattr("submillion.training.train.embed_frozen", embed)
+    arguments = {"train": learnable_rows(100), "model": tiny_encoder("bert"), "quiet": True, **FIELDS}
+    whole = submillion.train(output=tmp_path / "whole", **arguments)
+    n_train = whole["data"]["splits"]["train"]["n_rows"]
+    assert embedded[:2] == [40, n_train - 40]
+    assert whole["baselines"]["n_rows"] == n_train
+
+    def stopped(*_):
+        raise RuntimeError("stopped")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("submillion.training.train.fit_baselines", stopped)
+        with pytest.raises(RuntimeError, match="stopped"):
+            submillion.train(output=tmp_path / "run", **arguments)
+    embedded.clear()
+    resumed = submillion.train(output=tmp_path / "run", resume=True, **arguments)
+    assert embedded[:2] == [40, n_train - 40]
+    assert sha256s(tmp_path / "run") == sha256s(tmp_path / "whole")
+    assert resumed["figures"] == whole["figures"]
+
+
+def test_validation_is_not_scored_again_where_the_best_epoch_has_been(tiny_encoder, tmp_path, monkeypatch):
+    scored = []
+
+    def counted(model, input_ids, *rest):
+        scored.append(len(input_ids))
+        return score(model, input_ids, *rest)
+
+    monkeypatch.setattr("submillion.training.train.score", counted)
+    arguments = {"train": learnable_rows(100), "model": tiny_encoder("bert"), "quiet": True, **FIELDS}
+    known = submillion.train(output=tmp_path / "known", **arguments)
+    assert scored == []
+    monkeypatch.setattr("submillion.training.finish.weaken_adapter", lambda *_: None)
+    submillion.train(output=tmp_path / "changed", **arguments | {"adapter_scale": 0.5})
+    n_validation = known["data"]["splits"]["validation"]["n_rows"]
+    assert scored == [n_validation]
+    scores = [read_scores(tmp_path / name / "validation.parquet").scores for name in ("known", "changed")]
+    np.testing.assert_array_equal(scores[0].logits, scores[1].logits)

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from submillion.baselines import fit_probe
 from submillion.budget.plan import ALLOCATE, Plan
+from submillion.data.stratified import stratified_order
 from submillion.data.windows import taken
 from submillion.errors import Diverged
 from submillion.model.build import Classifier
@@ -111,27 +112,6 @@ class Ground:
         start_head(model, *self._heads[key])
 
 
-def stratified_order(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Return an order of rows of which each beginning holds every label in its own share, and at least once.
-
-    Args:
-        labels: `[n]` int64.
-        seed: Of the order within a label.
-
-    >>> labels = np.array([0] * 6 + [1] * 2)
-    >>> order = stratified_order(labels, seed=0)
-    >>> labels[order].tolist()
-    [0, 1, 0, 0, 0, 0, 1, 0]
-    """
-    place = np.empty(len(labels))
-    generator = np.random.default_rng(seed)
-    for label in np.unique(labels):
-        rows = generator.permutation(np.flatnonzero(labels == label))
-        place[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
-        place[rows[0]] = 0.0
-    return np.lexsort((labels, place))
-
-
 def train_short(
     ground: Ground,
     candidate: Candidate,
@@ -176,10 +156,8 @@ def train_short(
     trainer = make_trainer(
         model, plan, recipe, train, validation, run.checkpoints, quiet, history=run.history
     )
-    best = trainer.evaluate_scores = _Best(
-        trainer.evaluate_scores, recipe.training.metric_for_best_model or "accuracy", tell
-    )
-    result = _train(trainer, best, validation, _some(prepared.train, left_out), folder) | {
+    trainer.evaluate_scores = _Told(trainer.evaluate_scores, tell)
+    result = _train(trainer, validation, _some(prepared.train, left_out), folder) | {
         "candidate": candidate.number,
         "trainable_parameters": plan.trainable_parameters,
     }
@@ -205,29 +183,23 @@ def _some(labelled: Labelled, rows: np.ndarray) -> Labelled:
     return Labelled(taken(labelled.input_ids, rows), labelled.labels[rows])
 
 
-def _train(
-    trainer: BudgetTrainer, best: "_Best", validation: Labelled, left_out: Labelled, folder: Path
-) -> dict[str, Any]:
+def _train(trainer: BudgetTrainer, validation: Labelled, left_out: Labelled, folder: Path) -> dict[str, Any]:
     """Train; return what the best epoch comes to, or why there is none."""
     try:
         fit_adapter(trainer, resume=True)
-        return _judge(trainer, best, validation, left_out, folder)
+        return _judge(trainer, validation, left_out, folder)
     except Diverged as error:
         return {"accuracy": None, "failed": str(error)}
 
 
-def _judge(
-    trainer: BudgetTrainer, best: "_Best", validation: Labelled, left_out: Labelled, folder: Path
-) -> dict[str, Any]:
+def _judge(trainer: BudgetTrainer, validation: Labelled, left_out: Labelled, folder: Path) -> dict[str, Any]:
     """Return the best epoch's accuracy, which rows it has right, and its log loss on the validation rows.
 
     Raises:
         Diverged: If its scores are not finite.
     """
-    # One that was resumed may have had its best epoch before.
-    scores = best.scores if trainer.earlier_seconds == 0 else None
     batch_size = int(trainer.args.per_device_eval_batch_size)
-    scores = scores or score(trainer.model, validation.input_ids, batch_size)
+    scores = trainer.best_scores or score(trainer.model, validation.input_ids, batch_size)
     _keep_predictions(folder, scores)
     right = scores.predictions == validation.labels
     if len(left_out.labels):
@@ -291,18 +263,14 @@ def _keep_predictions(folder: Path, scores: Scores) -> None:
         np.save(file, scores.logits.astype(np.float32), allow_pickle=False)
 
 
-class _Best:
-    """Figures of each evaluation, as the trainer asks for them, with the best one's scores kept."""
+class _Told:
+    """Figures of each evaluation, as the trainer asks for them, of which its accuracy is told."""
 
-    def __init__(self, figures: Any, metric: str, tell: Tell):
-        self.figures, self.metric, self.tell = figures, f"eval_{metric}", tell
-        self.scores: Scores | None = None
-        self.best, self.count = -1.0, 0
+    def __init__(self, figures: Any, tell: Tell):
+        self.figures, self.tell, self.count = figures, tell, 0
 
     def __call__(self, scores: Scores) -> dict[str, float]:
         found: dict[str, float] = self.figures(scores)
         self.count += 1
         self.tell(self.count, found["eval_accuracy"])
-        if found[self.metric] > self.best:
-            self.best, self.scores = found[self.metric], scores
         return found

@@ -21,7 +21,7 @@ from submillion.temperature import fit_temperatures
 from submillion.training.finish import finish_adapter
 from submillion.training.fit import Labelled, fit_adapter, make_trainer
 from submillion.training.prepare import Prepared
-from submillion.training.start import start_from_probe
+from submillion.training.start import start_from_probe, start_rows
 from submillion.training.weights import baseline_weights
 
 
@@ -115,7 +115,8 @@ def _one_fold(
     )
     model = prepared.build()
     if recipe.model.head_init == "probe":
-        start_from_probe(model, inside, baselines, recipe)
+        rows = start_rows(inside.labels, len(splits.label_names), recipe.seed)
+        start_from_probe(model, inside, rows, embeddings["mean"][kept][rows], recipe)
     with tempfile.TemporaryDirectory() as folder:
         trainer = make_trainer(model, prepared.plan, recipe, inside, None, Path(folder), console)
         fit_adapter(trainer)

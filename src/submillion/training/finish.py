@@ -25,6 +25,8 @@ def finish_adapter(
         ``averaged_epochs`` and ``adapter_scale`` for `run.json`, each None where nothing was asked.
     """
     done: dict[str, Any] = {"averaged_epochs": None, "adapter_scale": None}
+    if config.average_epochs > 1 or config.adapter_scale != 1:
+        trainer.best_scores = None
     if config.average_epochs > 1:
         done["averaged_epochs"] = load_mean(trainer, config.average_epochs)
     if config.adapter_scale != 1:

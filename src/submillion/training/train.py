@@ -8,15 +8,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
 
-from submillion.baselines import Baselines, fit_baselines, load_baselines, save_baselines
+from submillion.baselines import INDEX, Baselines, fit_baselines, load_baselines, save_baselines
 from submillion.budget.plan import ALLOCATE
 from submillion.closeness import measure_shift
 from submillion.data.duplicates import HASH_LETTERS
 from submillion.data.splits import Rows
-from submillion.data.windows import Windows
+from submillion.data.windows import Windows, taken
 from submillion.errors import RunError
 from submillion.model.build import Classifier
 from submillion.model.device import choose_device
@@ -25,7 +26,7 @@ from submillion.multi_label import decide
 from submillion.recipe import SOURCE_FIELDS, Recipe
 from submillion.reference import Look, drawn_rows, write_look
 from submillion.run import RunFolder, write_json
-from submillion.scoring import MultiLabelScores, embed_frozen, score, write_scores
+from submillion.scoring import MultiLabelScores, Scores, embed_frozen, score, write_scores
 from submillion.temperature import fit_temperatures
 from submillion.training.callbacks import read_history
 from submillion.training.checkpoints import complete_checkpoints, share_done
@@ -36,7 +37,7 @@ from submillion.training.multi_label import default_thresholds, fit_thresholds
 from submillion.training.prepare import Prepared, Sources, prepare
 from submillion.training.seconds import Seconds
 from submillion.training.self_training import SECOND, train_adapter
-from submillion.training.start import start_from_probe
+from submillion.training.start import start_from_probe, start_rows
 from submillion.training.trainer import BudgetTrainer
 from submillion.training.weights import baseline_weights
 
@@ -202,19 +203,26 @@ def _train(
     seconds: Seconds,
     console: Console,
 ) -> dict[str, Any]:
-    """Fit baselines and adapter, score what was held back, save; return the record so far."""
+    """Fit adapter and baselines, score what was held back, save; return the record so far."""
     recipe, splits = prepared.recipe, prepared.splits
     write_json(folder.train_hashes, [text_hash[:HASH_LETTERS] for text_hash in splits.train.hashes])
     if recipe.evaluation.cv is not None and folder.read()["cross_validation"] is None:
         with seconds.spent_on("cross_validation"):
             crossed = cross_validate(prepared, recipe.evaluation.cv, console)
         folder.update(cross_validation=crossed)
-    baselines = _baselines(prepared, model, folder, resume, seconds, console)
+    is_begun = resume and bool(complete_checkpoints(folder.checkpoints))
+    start = None
+    if recipe.model.head_init == "probe" and not is_begun:
+        start = _start_head(prepared, model, seconds, console)
     trainer, done = train_adapter(prepared, model, folder, resume, seconds, console)
     _save(prepared, model, folder)
+    baselines = _baselines(prepared, model, folder, start, seconds, console)
     with seconds.spent_on("scoring"):
         predicting, shift = _as_it_predicts(prepared, model, folder)
-    temperatures, thresholds = _score_held_back(prepared, predicting, baselines, folder, seconds)
+    of_validation = trainer.best_scores if predicting is model else None
+    temperatures, thresholds = _score_held_back(
+        prepared, predicting, baselines, of_validation, folder, seconds
+    )
     if thresholds is not None:
         _save(prepared, model, folder, thresholds["adapter"])
     history = read_history(folder.history)
@@ -230,34 +238,61 @@ def _train(
     )
 
 
+def _start_head(
+    prepared: Prepared, model: Classifier, seconds: Seconds, console: Console
+) -> dict[str, np.ndarray]:
+    """Start the head from a probe of some train rows; return the embeddings of these."""
+    recipe, train = prepared.recipe, prepared.train
+    rows = start_rows(train.labels, len(prepared.splits.label_names), recipe.seed)
+    embeddings = _embedded(prepared, model, rows, seconds, console)
+    with seconds.spent_on("head_start"), console.status("starting the head from a probe"):
+        start_from_probe(model, train, rows, embeddings["mean"], recipe)
+    return embeddings
+
+
+def _embedded(
+    prepared: Prepared, model: Classifier, rows: np.ndarray, seconds: Seconds, console: Console
+) -> dict[str, np.ndarray]:
+    """Return the frozen encoder's embeddings of some train rows."""
+    batch_size = prepared.recipe.training.per_device_eval_batch_size
+    with seconds.spent_on("embedding"), console.status("embedding the train rows with the frozen encoder"):
+        return embed_frozen(prepared.embedder(model), taken(prepared.train.input_ids, rows), batch_size)
+
+
 def _baselines(
     prepared: Prepared,
     model: Classifier,
     folder: RunFolder,
-    resume: bool,
+    start: dict[str, np.ndarray] | None,
     seconds: Seconds,
     console: Console,
 ) -> Baselines:
-    """Fit and keep the cheap alternatives, and start the head from a probe where the recipe says so."""
-    if resume and folder.baselines.is_dir() and complete_checkpoints(folder.checkpoints):
+    """Fit and keep the cheap alternatives, unless a run that was interrupted has; ``start`` is from `_start_head`.
+
+    The rows are embedded in the same two parts even where the head did not start from the first: so a run that was
+    interrupted comes to the same baselines bit for bit.
+    """
+    if (folder.baselines / INDEX).is_file():
         return load_baselines(folder.baselines)
-    train = prepared.train
-    recipe, n_labels = prepared.recipe, len(prepared.splits.label_names)
-    with seconds.spent_on("embedding"), console.status("embedding the train rows with the frozen encoder"):
-        embeddings = embed_frozen(
-            prepared.embedder(model), train.input_ids, recipe.training.per_device_eval_batch_size
-        )
+    train, recipe, n_labels = prepared.train, prepared.recipe, len(prepared.splits.label_names)
+    rows = start_rows(train.labels, n_labels, recipe.seed)
+    others = np.setdiff1d(np.arange(len(train.labels)), rows)
+    embeddings = start or _embedded(prepared, model, rows, seconds, console)
+    if len(others):
+        of_others = _embedded(prepared, model, others, seconds, console)
+        back = np.argsort(np.concatenate([rows, others]))
+        embeddings = {
+            name: np.concatenate([values, of_others[name]])[back] for name, values in embeddings.items()
+        }
     texts = prepared.splits.train.texts
     with seconds.spent_on("baselines"), console.status("fitting the baselines"):
         weights = baseline_weights(recipe.training, train.labels, n_labels)
         baselines = fit_baselines(texts, train.labels, n_labels, embeddings, recipe.seed, weights)
-        rows = drawn_rows(len(texts), recipe.seed)
-        remembered = {name: values[rows] for name, values in embeddings.items()}
-        look = Look.of([texts[row] for row in rows], remembered, baselines, are_train=True)
+        drawn = drawn_rows(len(texts), recipe.seed)
+        remembered = {name: values[drawn] for name, values in embeddings.items()}
+        look = Look.of([texts[row] for row in drawn], remembered, baselines, are_train=True)
         write_look(folder.look("train"), look)
         save_baselines(baselines, folder.baselines)
-    if recipe.model.head_init == "probe":
-        start_from_probe(model, train, baselines, recipe)
     return baselines
 
 
@@ -277,9 +312,14 @@ def _as_it_predicts(
 
 
 def _score_held_back(
-    prepared: Prepared, model: Classifier, baselines: Baselines, folder: RunFolder, seconds: Seconds
+    prepared: Prepared,
+    model: Classifier,
+    baselines: Baselines,
+    of_validation: Scores | None,
+    folder: RunFolder,
+    seconds: Seconds,
 ) -> tuple[dict[str, float], dict[str, float] | None]:
-    """Score validation and calibration, by adapter and baselines, and keep the scored rows.
+    """Score validation, where ``of_validation`` does not hold that yet, and calibration, by adapter and baselines; keep it.
 
     Returns:
         The adapter's and each baseline's temperature on the calibration rows; nothing where there are none. Where rows may
@@ -294,7 +334,8 @@ def _score_held_back(
             continue
         input_ids = prepared.tokens[split].input_ids
         with seconds.spent_on("scoring"):
-            scores = score(model, input_ids, batch_size)
+            known = of_validation if split == "validation" else None
+            scores = known or score(model, input_ids, batch_size)
         with seconds.spent_on("scoring_baselines"):
             look = Look.of(rows.texts, embed_frozen(model, input_ids, batch_size), baselines, are_train=False)
         write_look(folder.look(split), look)

@@ -118,6 +118,10 @@ class BudgetTrainer(Trainer):
         weighted_loss: In place of the model's own loss; None: every row counts alike.
         rank_schedule: Of AdaLoRA, which prunes while it trains and adds to the loss; None with any other method.
         trainer_arguments: Passed on to transformers' Trainer.
+
+    Attributes:
+        best_scores: Of the validation rows by the best epoch, which is loaded at the end; None where that epoch was not
+            scored here, or what it scored has been changed since.
     """
 
     def __init__(
@@ -141,6 +145,7 @@ class BudgetTrainer(Trainer):
         self.rank_schedule = rank_schedule
         self.is_balanced = is_balanced
         self.weighted_loss = weighted_loss
+        self.best_scores: Scores | None = None
         super().__init__(compute_loss_func=weighted_loss, **trainer_arguments)
         self.remove_callback(transformers.ProgressCallback)
         self.remove_callback(transformers.PrinterCallback)
@@ -219,16 +224,18 @@ class BudgetTrainer(Trainer):
         """Score validation and return its figures, logged and handed to the callbacks."""
         if self.validation is None or self.evaluate_scores is None:
             return {}
-        scores = score(self.model, self.validation, self.args.per_device_eval_batch_size)
-        metrics = self.evaluate_scores(scores)
+        self._last_scores = score(self.model, self.validation, self.args.per_device_eval_batch_size)
+        metrics = self.evaluate_scores(self._last_scores)
         self.log(metrics)
         self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         is_best: bool = super()._determine_best_metric(metrics, trial)
-        if is_best and self.args.should_save:
-            write_trained(self.model, self.folder / BEST)
+        if is_best:
+            self.best_scores = self._last_scores
+            if self.args.should_save:
+                write_trained(self.model, self.folder / BEST)
         return is_best
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
