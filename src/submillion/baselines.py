@@ -164,6 +164,7 @@ def fit_baselines(
     embeddings: Mapping[str, Array],
     seed: int,
     weights: Array | None = None,
+    probe_mean: Probe | None = None,
 ) -> Baselines:
     """Fit every baseline on the same rows.
 
@@ -175,6 +176,7 @@ def fit_baselines(
         embeddings: Frozen embeddings of the rows: ``mean`` and ``first``, `[n, d]` each.
         seed: Seed of the solvers and of the folds.
         weights: How much each label counts, `[n_labels]`; None: all alike.
+        probe_mean: What `fit_mean_probe` has made of the same rows already; None: it is fitted here.
 
     Raises:
         ValueError: If texts, labels and embeddings differ in length, or there are none.
@@ -186,21 +188,21 @@ def fit_baselines(
     members: list[Baseline] = [
         fit_majority(labels, n_labels) if labels.ndim == 1 else fit_shares(labels),
         fit_tfidf_svm(texts, labels, n_labels, seed, weights),
-        fit_probe(
-            embeddings["mean"],
-            labels,
-            n_labels,
-            seed,
-            "unit",
-            pooling="mean",
-            name="probe_mean",
-            weights=weights,
-        ),
+        probe_mean or fit_mean_probe(embeddings["mean"], labels, n_labels, seed, weights),
         fit_probe(
             embeddings["first"], labels, n_labels, seed, "standard", name="probe_first", weights=weights
         ),
     ]
     return Baselines({member.name: member for member in members}, n_labels, len(labels))
+
+
+def fit_mean_probe(
+    embeddings: Array, labels: Array, n_labels: int, seed: int, weights: Array | None = None
+) -> Probe:
+    """Fit the probe on means of tokens, `[n, d]`, each taken to length 1; see `submillion.probe.fit_probe`."""
+    return fit_probe(
+        embeddings, labels, n_labels, seed, "unit", pooling="mean", name="probe_mean", weights=weights
+    )
 
 
 def fit_majority(labels: Array, n_labels: int) -> Majority:

@@ -7,10 +7,13 @@ import sys
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 import submillion
 from conftest import ROOT, learnable_rows, sha256s, write_csv
 from submillion.errors import RunError
+from submillion.fast.features import can_multiply_int8
+from submillion.run import RunFolder
 from submillion.scoring import embed_frozen, read_scores, score
 
 FIELDS = {
@@ -160,6 +163,30 @@ def test_a_run_interrupted_before_its_baselines_comes_to_the_same(tiny_encoder, 
     assert embedded[:2] == [40, n_train - 40]
     assert sha256s(tmp_path / "run") == sha256s(tmp_path / "whole")
     assert resumed["figures"] == whole["figures"]
+    weights = [tmp_path / name / "baselines" / "weights.safetensors" for name in ("run", "whole")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    looks = [RunFolder(tmp_path / name).look("train") for name in ("run", "whole")]
+    assert looks[0].read_bytes() == looks[1].read_bytes()
+
+    monkeypatch.undo()  # every row starts the head: its probe is the baselines' own
+    submillion.train(output=tmp_path / "all", **arguments)
+    one_part, two_parts = (
+        load_file(tmp_path / name / "baselines" / "weights.safetensors") for name in ("all", "whole")
+    )
+    for name, values in one_part.items():
+        np.testing.assert_allclose(values, two_parts[name], atol=1e-3 * np.abs(values).max(), err_msg=name)
+
+
+def test_damaged_baselines_of_an_interrupted_run_are_told_of_before_it_trains_on(
+    tiny_encoder, tmp_path, monkeypatch
+):
+    arguments = {"train": learnable_rows(60), "model": tiny_encoder("bert"), "quiet": True, "rank": 2}
+    record = submillion.train(output=tmp_path / "run", **arguments)
+    (tmp_path / "run" / "run.json").write_text(json.dumps(record | {"status": "running"}))
+    (tmp_path / "run" / "baselines" / "weights.safetensors").write_bytes(b"")
+    monkeypatch.setattr("submillion.training.train.train_adapter", None)
+    with pytest.raises(RunError, match=r"weights\.safetensors is damaged"):
+        submillion.train(output=tmp_path / "run", resume=True, **arguments)
 
 
 def test_validation_is_not_scored_again_where_the_best_epoch_has_been(tiny_encoder, tmp_path, monkeypatch):
@@ -172,10 +199,14 @@ def test_validation_is_not_scored_again_where_the_best_epoch_has_been(tiny_encod
     monkeypatch.setattr("submillion.training.train.score", counted)
     arguments = {"train": learnable_rows(100), "model": tiny_encoder("bert"), "quiet": True, **FIELDS}
     known = submillion.train(output=tmp_path / "known", **arguments)
+    n_validation = known["data"]["splits"]["validation"]["n_rows"]
     assert scored == []
+    if can_multiply_int8():  # what predicts is not what was trained
+        submillion.train(output=tmp_path / "int8", **arguments | {"numerics": "int8", "base_dropout": 0.0})
+        assert n_validation in scored
+        scored.clear()
     monkeypatch.setattr("submillion.training.finish.weaken_adapter", lambda *_: None)
     submillion.train(output=tmp_path / "changed", **arguments | {"adapter_scale": 0.5})
-    n_validation = known["data"]["splits"]["validation"]["n_rows"]
     assert scored == [n_validation]
     scores = [read_scores(tmp_path / name / "validation.parquet").scores for name in ("known", "changed")]
     np.testing.assert_array_equal(scores[0].logits, scores[1].logits)

@@ -392,7 +392,7 @@ def test_a_study_goes_on_only_as_what_it_was_begun(files, tmp_path, monkeypatch)
             submillion.search(**given, output=output, quiet=True)
     before = (output / "study.json").read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr(search_module, "SEARCH_VERSION", 3)
+        patch.setattr(search_module, "SEARCH_VERSION", 2)
         with pytest.raises(RunError, match="was begun with another version of the search"):
             submillion.search(**given, output=output, resume=True, quiet=True)
     for changes in (

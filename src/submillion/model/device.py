@@ -2,6 +2,7 @@
 
 import ctypes
 import sys
+from typing import Any
 
 import torch
 
@@ -92,16 +93,31 @@ def keep_freed_memory() -> bool:
     Otherwise each large tensor of a step is mapped anew and its pages are cleared by the kernel one by one: in
     attention's backward pass that takes several times as long as the arithmetic.
     """
-    if not sys.platform.startswith("linux"):
+    give_back_freed_memory()  # what loading left behind
+    libc = _glibc()
+    if libc is None:
         return False
-    try:
-        libc = ctypes.CDLL(None)
-        mallopt, _ = libc.mallopt, libc.malloc_trim
-    except (OSError, AttributeError):  # another C library, such as musl
-        return False
-    libc.malloc_trim(0)  # what loading left behind
+    mallopt = libc.mallopt
     # Without the first the other two would make it worse: glibc then stops to adapt the threshold by itself.
     most = 32 * 2**20  # what an older glibc takes
     if not (mallopt(_M_MMAP_THRESHOLD, 2**31 - 1) or mallopt(_M_MMAP_THRESHOLD, most)):
         return False
     return bool(mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)) and bool(mallopt(_M_TOP_PAD, 64 * 2**20))
+
+
+def give_back_freed_memory() -> None:
+    """Give to the system what is freed so far (glibc): for what comes next and has no use for pieces of its sizes."""
+    libc = _glibc()
+    if libc is not None:
+        libc.malloc_trim(0)
+
+
+def _glibc() -> Any:
+    """Return the C library where it is glibc, else None."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        libc = ctypes.CDLL(None)
+        return libc if libc.mallopt and libc.malloc_trim else None
+    except (OSError, AttributeError):  # another C library, such as musl
+        return None

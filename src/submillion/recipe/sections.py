@@ -170,7 +170,7 @@ class ModelConfig(Section):
     model: str = Field(DEFAULT_MODEL, description="The encoder: a hub id or a folder.")
     head_init: Literal["random", "probe"] = Field(
         "probe",
-        description="Start the head's last layer at random, or from a linear probe of train rows, at most 3,000 or 500 a label.",
+        description="Start the head's last layer at random, or from a linear probe of the train rows, or of some where there are very many (3,000, or 500 a label).",
     )
     base_dropout: float | None = Field(
         0.0, ge=0, lt=1, description="Dropout inside the frozen encoder; null: what its config says."

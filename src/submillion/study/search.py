@@ -31,7 +31,7 @@ from submillion.study.report import write_report
 from submillion.study.short import SCORED_ROW, Ground, right_rows, train_short
 from submillion.training.prepare import Prepared, Sources, prepare
 
-SEARCH_VERSION = 2
+SEARCH_VERSION = 3
 """Of the rules by which candidates go on and are judged; a study that was begun by others is not resumed.
 2: validation log loss between the stages, left-out train rows beside the validation rows in the last."""
 
@@ -56,13 +56,13 @@ class Study:
 
     @property
     def embedded_rows(self) -> int:
-        """Rows that the frozen encoder embeds for the study: the train rows, once for each pooling that starts from a probe."""
+        """Rows that the frozen encoder embeds for the study, once for each pooling that starts from a probe."""
         poolings = {
             candidate.recipe.budget.pooling
             for candidate in self.runnable
             if candidate.recipe.model.head_init == "probe"
         }
-        return len(poolings) * len(self.ground.prepared.splits.train)
+        return len(poolings) * len(self.ground.start_rows)
 
     @property
     def notes(self) -> list[str]:

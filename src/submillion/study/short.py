@@ -25,7 +25,7 @@ from submillion.temperature import tempered_log_loss
 from submillion.training.callbacks import read_history
 from submillion.training.fit import Labelled, fit_adapter, make_trainer
 from submillion.training.prepare import Prepared
-from submillion.training.start import start_head
+from submillion.training.start import most_start_rows, start_head
 from submillion.training.trainer import BudgetTrainer
 
 SCORED_ROW = 1 / 3
@@ -86,24 +86,31 @@ class Ground:
             self._order = stratified_order(labels, self.prepared.recipe.seed)
         return self._order, max(round(share * len(labels)), len(np.unique(labels)))
 
-    def start(self, model: Classifier, recipe: Recipe, rows: np.ndarray) -> None:
-        """Start a fresh model's head from a probe of these train rows; embeddings and probe are made once."""
-        pooling = recipe.budget.pooling
+    @property
+    def start_rows(self) -> np.ndarray:
+        """The train rows of which those that a stage holds start its heads, in the order in which stages take rows."""
+        labels = self.prepared.splits.train.labels
+        order, _ = self._ordered(1.0)
+        return order[: most_start_rows(len(np.unique(labels)))]
+
+    def start(self, model: Classifier, recipe: Recipe, n_rows: int) -> None:
+        """Start a fresh model's head from a probe of a stage of so many rows; embeddings and probe are made once."""
+        pooling, train = recipe.budget.pooling, self.prepared.train
         made_by = (pooling, None if pooling == "mean" else recipe.seed, recipe.training.numerics)
         if made_by not in self._features:
-            with self.console.status("embedding the train rows with the frozen encoder"):
-                ids, batch_size = self.prepared.train.input_ids, recipe.training.per_device_eval_batch_size
+            with self.console.status("embedding train rows with the frozen encoder"):
+                ids = taken(train.input_ids, self.start_rows)
+                batch_size = recipe.training.per_device_eval_batch_size
                 self._features[made_by] = (
                     embed_frozen(model, ids, batch_size)["mean"]
                     if pooling == "mean"
                     else head_inputs(model, ids, batch_size)
                 )
-        key = (*made_by, recipe.seed, len(rows))
+        key = (*made_by, recipe.seed, n_rows)
         if key not in self._heads:
-            labels = self.prepared.splits.train.labels[rows]
             probe = fit_probe(
-                self._features[made_by][rows],
-                labels,
+                self._features[made_by][:n_rows],
+                train.labels[self.start_rows[:n_rows]],
                 model.last_projection.out_features,
                 recipe.seed,
                 "unit" if pooling == "mean" else "standard",
@@ -151,7 +158,7 @@ def train_short(
     run.make()
     model = prepared.build()
     if recipe.model.head_init == "probe":
-        ground.start(model, recipe, rows)
+        ground.start(model, recipe, len(rows))
     quiet = Console(quiet=True)
     trainer = make_trainer(
         model, plan, recipe, train, validation, run.checkpoints, quiet, history=run.history

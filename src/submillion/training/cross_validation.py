@@ -21,7 +21,7 @@ from submillion.temperature import fit_temperatures
 from submillion.training.finish import finish_adapter
 from submillion.training.fit import Labelled, fit_adapter, make_trainer
 from submillion.training.prepare import Prepared
-from submillion.training.start import start_from_probe, start_rows
+from submillion.training.start import as_baseline, fit_head_probe, start_head, start_rows
 from submillion.training.weights import baseline_weights
 
 
@@ -101,22 +101,26 @@ def _one_fold(
     """Train on one part and return adapter's and baselines' scores of the other, name -> `[n, n_labels]`."""
     recipe, splits = prepared.recipe, prepared.splits
     inside = Labelled(taken(train.input_ids, kept), train.labels[kept])
+    of_inside = {name: values[kept] for name, values in embeddings.items()}
+    model, probe_mean = prepared.build(), None
+    if recipe.model.head_init == "probe":
+        rows = start_rows(inside.labels, recipe.seed)
+        probe = fit_head_probe(model, inside, rows, of_inside["mean"][rows], recipe)
+        start_head(model, *probe.head_weights())
+        probe_mean = as_baseline(probe, rows, inside)
     baselines = fit_baselines(
         [splits.train.texts[row] for row in kept],
         inside.labels,
         len(splits.label_names),
-        {name: values[kept] for name, values in embeddings.items()},
+        of_inside,
         recipe.seed,
         baseline_weights(recipe.training, inside.labels, len(splits.label_names)),
+        probe_mean,
     )
     others = baselines.scores(
         [splits.train.texts[row] for row in left_out],
         {name: values[left_out] for name, values in embeddings.items()},
     )
-    model = prepared.build()
-    if recipe.model.head_init == "probe":
-        rows = start_rows(inside.labels, len(splits.label_names), recipe.seed)
-        start_from_probe(model, inside, rows, embeddings["mean"][kept][rows], recipe)
     with tempfile.TemporaryDirectory() as folder:
         trainer = make_trainer(model, prepared.plan, recipe, inside, None, Path(folder), console)
         fit_adapter(trainer)

@@ -74,7 +74,9 @@ class Forecast:
         )
 
 
-def forecast(trainer: BudgetTrainer, share_cut: float, trainings: float = 1.0) -> Forecast:
+def forecast(
+    trainer: BudgetTrainer, share_cut: float, trainings: float = 1.0, held_bytes: int = 0
+) -> Forecast:
     """Measure a few micro-batches and return what the whole training will need.
 
     Weights and random state are as before afterwards, and no gradient is left.
@@ -84,13 +86,14 @@ def forecast(trainer: BudgetTrainer, share_cut: float, trainings: float = 1.0) -
         share_cut: Share of the train rows that are cut.
         trainings: How many such trainings there will be: more than one with cross-validation, less than one where
             a part is done already.
+        held_bytes: What else the process will hold while it trains.
 
     Raises:
         RunError: If more memory is needed than is free; it says what to lower.
     """
     steps, epochs = _steps(trainer), float(trainer.args.num_train_epochs)
     with _undone(trainer):
-        peak = _peak_bytes(trainer, steps)
+        peak = _peak_bytes(trainer, steps, held_bytes)
         seconds = _training_seconds(trainer, [shape for step in steps for shape in step], epochs)
     seconds += epochs * _LOOP_SECONDS * len(steps) / trainer.args.gradient_accumulation_steps
     if trainer.validation is not None:
@@ -182,7 +185,7 @@ def _scoring_seconds(trainer: BudgetTrainer, rows: Sequence[Sequence[int]]) -> f
     return times[-1] * sum(map(len, rows)) / sum(map(len, sample))
 
 
-def _peak_bytes(trainer: BudgetTrainer, steps: list[list[Shape]]) -> float:
+def _peak_bytes(trainer: BudgetTrainer, steps: list[list[Shape]], held_bytes: int) -> float:
     """Return the memory at the peak, in bytes.
 
     Raises:
@@ -197,7 +200,7 @@ def _peak_bytes(trainer: BudgetTrainer, steps: list[list[Shape]]) -> float:
     more = kept + passing + 12 * n_trainable  # gradients and AdamW's two moments, in fp32
     more += _BEYOND
     if trainer.args.use_cpu:
-        more += _SHAPE_BYTES * len(shapes)
+        more += _SHAPE_BYTES * len(shapes) + held_bytes
     held, free, largest = _memory()
     if more > free:
         raise RunError(

@@ -3,10 +3,12 @@
 import numpy as np
 import torch
 
+from submillion.baselines import fit_mean_probe
+from submillion.data.multi_label import strata
 from submillion.data.stratified import stratified_order
 from submillion.data.windows import taken
 from submillion.model.build import Classifier
-from submillion.probe import Scaling, fit_probe
+from submillion.probe import Probe, fit_probe
 from submillion.recipe import Recipe
 from submillion.scoring import head_inputs
 from submillion.training.fit import Labelled
@@ -16,27 +18,29 @@ MOST_ROWS, MOST_ROWS_A_LABEL = 3_000, 500
 """The head's probe reads at most the larger of these: more would only delay the first step."""
 
 
-def start_rows(labels: np.ndarray, n_labels: int, seed: int) -> np.ndarray:
+def start_rows(labels: np.ndarray, seed: int) -> np.ndarray:
     """Return the train rows that the head's probe is fitted on, sorted; of very many a part, every label in its share.
 
     Args:
-        labels: `[n]`; where rows may have several, 0 and 1 `[n, n_labels]`, and every row is taken.
-        n_labels: Labels in all.
+        labels: `[n]`; where rows may have several, 0 and 1 `[n, n_labels]`.
         seed: Draws them.
 
-    >>> [len(start_rows(np.arange(9_000) % n, n, seed=0)) for n in (4, 8, 20)]
+    >>> [len(start_rows(np.arange(9_000) % n, seed=0)) for n in (4, 8, 20)]
     [3000, 4000, 9000]
     """
-    most = max(MOST_ROWS, MOST_ROWS_A_LABEL * n_labels)
-    if labels.ndim == 2 or len(labels) <= most:
-        return np.arange(len(labels))
-    return np.sort(stratified_order(labels, seed)[:most])
+    of_strata = strata(labels)
+    return np.sort(stratified_order(of_strata, seed)[: most_start_rows(len(np.unique(of_strata)))])
 
 
-def start_from_probe(
+def most_start_rows(n_labels: int) -> int:
+    """Return the most rows that the head's probe is fitted on."""
+    return max(MOST_ROWS, MOST_ROWS_A_LABEL * n_labels)
+
+
+def fit_head_probe(
     model: Classifier, train: Labelled, rows: np.ndarray, embeddings: np.ndarray, recipe: Recipe
-) -> None:
-    """Start the last projection from a linear probe on what it is given before any step.
+) -> Probe:
+    """Fit the linear probe that the last projection starts from, on what that is given before any step.
 
     Args:
         model: Fresh, its adapter without effect yet.
@@ -46,15 +50,18 @@ def start_from_probe(
             fitted on what the head layers before the last put out, which is made here.
         recipe: With every default resolved.
     """
-    features: np.ndarray = embeddings
-    scaling: Scaling = "unit"
-    if recipe.budget.pooling == "first":
-        batch_size = recipe.training.per_device_eval_batch_size
-        features, scaling = head_inputs(model, taken(train.input_ids, rows), batch_size), "standard"
     n_labels = model.last_projection.out_features
     weights = baseline_weights(recipe.training, train.labels, n_labels)
-    probe = fit_probe(features, train.labels[rows], n_labels, recipe.seed, scaling, weights=weights)
-    start_head(model, *probe.head_weights())
+    labels, batch_size = train.labels[rows], recipe.training.per_device_eval_batch_size
+    if recipe.budget.pooling == "first":
+        features = head_inputs(model, taken(train.input_ids, rows), batch_size)
+        return fit_probe(features, labels, n_labels, recipe.seed, weights=weights)
+    return fit_mean_probe(embeddings, labels, n_labels, recipe.seed, weights)
+
+
+def as_baseline(probe: Probe, rows: np.ndarray, train: Labelled) -> Probe | None:
+    """Return the probe of the head if it is the baselines' own, fitted on means of all train rows; else None."""
+    return probe if probe.name == "probe_mean" and len(rows) == len(train.labels) else None
 
 
 def start_head(model: Classifier, weight: np.ndarray, bias: np.ndarray) -> None:

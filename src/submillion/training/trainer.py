@@ -145,6 +145,7 @@ class BudgetTrainer(Trainer):
         self.rank_schedule = rank_schedule
         self.is_balanced = is_balanced
         self.weighted_loss = weighted_loss
+        self._last_scores: Scores | None = None
         self.best_scores: Scores | None = None
         super().__init__(compute_loss_func=weighted_loss, **trainer_arguments)
         self.remove_callback(transformers.ProgressCallback)
@@ -224,8 +225,8 @@ class BudgetTrainer(Trainer):
         """Score validation and return its figures, logged and handed to the callbacks."""
         if self.validation is None or self.evaluate_scores is None:
             return {}
-        self._last_scores = score(self.model, self.validation, self.args.per_device_eval_batch_size)
-        metrics = self.evaluate_scores(self._last_scores)
+        scores = self._last_scores = score(self.model, self.validation, self.args.per_device_eval_batch_size)
+        metrics = self.evaluate_scores(scores)
         self.log(metrics)
         self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics

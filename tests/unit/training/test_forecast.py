@@ -110,7 +110,9 @@ def test_cross_validation_is_foretold_and_refused_before_its_first_fold(tiny_enc
     plain = module.forecast
     monkeypatch.setattr(
         "submillion.training.train.forecast",
-        lambda trainer, share, trainings: told.append(trainings) or plain(trainer, share, trainings),
+        lambda trainer, share, trainings, held: (
+            told.append(trainings) or plain(trainer, share, trainings, held)
+        ),
     )
     fields = {"model": tiny_encoder("bert"), "num_train_epochs": 1, "quiet": True}
     submillion.train(learnable_rows(45), output=tmp_path / "run", cv=3, **fields)

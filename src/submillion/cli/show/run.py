@@ -37,11 +37,11 @@ def run(record: dict[str, Any], folder: str) -> None:
 
 
 def _seconds(record: dict[str, Any]) -> dict[str, float]:
-    """Return what adapter and baselines cost to fit; a probe needs the embeddings of the frozen encoder too."""
+    """Return what adapter, with its head's start, and baselines cost to fit; a probe needs the frozen encoder's embeddings too."""
     fitted = {name: member["fit_seconds"] for name, member in record["baselines"]["members"].items()}
-    embedding = record["seconds"].get("embedding", 0.0)
+    embedding, head_start = (record["seconds"].get(name, 0.0) for name in ("embedding", "head_start"))
     probes = {name: seconds + embedding for name, seconds in fitted.items() if name.startswith("probe")}
-    return {"adapter": record["seconds"]["training"], **fitted, **probes}
+    return {"adapter": record["seconds"]["training"] + head_start, **fitted, **probes}
 
 
 def _cross_validation(console: Console, figures: dict[str, Any]) -> None:
