@@ -144,7 +144,7 @@ def test_a_run_interrupted_before_its_baselines_comes_to_the_same(tiny_encoder, 
         embedded.append(len(input_ids))
         return embed_frozen(model, input_ids, batch_size)
 
-    monkeypatch.setattr("submillion.training.train.embed_frozen", embed)
+    monkeypatch.setattr("submillion.training.frozen_rows.embed_frozen", embed)
     arguments = {"train": learnable_rows(100), "model": tiny_encoder("bert"), "quiet": True, **FIELDS}
     whole = submillion.train(output=tmp_path / "whole", **arguments)
     n_train = whole["data"]["splits"]["train"]["n_rows"]
@@ -155,7 +155,7 @@ def test_a_run_interrupted_before_its_baselines_comes_to_the_same(tiny_encoder, 
         raise RuntimeError("stopped")
 
     with monkeypatch.context() as patched:
-        patched.setattr("submillion.training.train.fit_baselines", stopped)
+        patched.setattr("submillion.training.frozen_rows.fit_baselines", stopped)
         with pytest.raises(RuntimeError, match="stopped"):
             submillion.train(output=tmp_path / "run", **arguments)
     embedded.clear()

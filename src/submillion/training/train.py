@@ -3,31 +3,27 @@
 import platform
 import tempfile
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rich.console import Console
 
-from submillion.baselines import INDEX, Baselines, fit_baselines, load_baselines, save_baselines
+from submillion.baselines import Baselines
 from submillion.budget.plan import ALLOCATE
 from submillion.closeness import measure_shift
 from submillion.data.duplicates import HASH_LETTERS
 from submillion.data.splits import Rows
-from submillion.data.windows import Windows, taken
-from submillion.encoders import load_config
+from submillion.data.windows import Windows
 from submillion.errors import RunError
 from submillion.model.build import Classifier
-from submillion.model.device import choose_device, give_back_freed_memory
+from submillion.model.device import choose_device
 from submillion.model.saved import load_saved, save_adapter
 from submillion.multi_label import decide
-from submillion.probe import Probe
 from submillion.recipe import SOURCE_FIELDS, Recipe
-from submillion.reference import Look, drawn_rows, write_look
+from submillion.reference import Look, write_look
 from submillion.run import RunFolder, write_json
 from submillion.scoring import MultiLabelScores, Scores, embed_frozen, score, write_scores
 from submillion.temperature import fit_temperatures
@@ -36,13 +32,12 @@ from submillion.training.checkpoints import complete_checkpoints, share_done
 from submillion.training.cross_validation import cross_validate
 from submillion.training.fit import make_trainer
 from submillion.training.forecast import Forecast, forecast, peak_bytes
+from submillion.training.frozen_rows import FrozenRows, held_bytes
 from submillion.training.multi_label import default_thresholds, fit_thresholds
 from submillion.training.prepare import Prepared, Sources, prepare
 from submillion.training.seconds import Seconds
 from submillion.training.self_training import SECOND, train_adapter
-from submillion.training.start import as_baseline, fit_head_probe, start_head, start_rows
 from submillion.training.trainer import BudgetTrainer
-from submillion.training.weights import baseline_weights
 
 
 def train_run(
@@ -104,17 +99,9 @@ def _foretell(prepared: Prepared, model: Classifier, folder: RunFolder, console:
         if recipe.evaluation.cv is not None and not is_crossed:
             trainings += recipe.evaluation.cv - 1  # that many trainings, each on all rows but a part
         n_cut = 0 if recipe.data.windows else tokens.n_cut
-        foretold = forecast(trainer, n_cut / max(1, len(tokens)), trainings, _held_bytes(prepared))
+        foretold = forecast(trainer, n_cut / max(1, len(tokens)), trainings, held_bytes(prepared))
     console.print(foretold.sentence(), highlight=False, soft_wrap=True)
     return foretold
-
-
-def _held_bytes(prepared: Prepared) -> int:
-    """Return the bytes of the embeddings that are held while training: of the rows that the head starts from."""
-    if prepared.recipe.model.head_init != "probe":
-        return 0
-    config = load_config(prepared.encoder)
-    return 2 * 4 * int(config.hidden_size) * len(start_rows(prepared.train.labels, prepared.recipe.seed))
 
 
 def check_output(folder: RunFolder, resume: bool) -> dict[str, Any] | None:
@@ -222,13 +209,13 @@ def _train(
             crossed = cross_validate(prepared, recipe.evaluation.cv, console)
         folder.update(cross_validation=crossed)
     is_begun = resume and bool(complete_checkpoints(folder.checkpoints))
-    baselines = load_baselines(folder.baselines) if (folder.baselines / INDEX).is_file() else None
-    start = None
+    frozen = FrozenRows(prepared, model, folder, seconds, console)
+    kept = frozen.kept_baselines()  # refused before training, if they are damaged
     if recipe.model.head_init == "probe" and not is_begun:
-        start = _start_head(prepared, model, seconds, console)
+        frozen.start_head()
     trainer, done = train_adapter(prepared, model, folder, resume, seconds, console)
     _save(prepared, model, folder)
-    baselines = baselines or _baselines(prepared, model, folder, start, seconds, console)
+    baselines = kept or frozen.fit_baselines()
     with seconds.spent_on("scoring"):
         predicting, shift = _as_it_predicts(prepared, model, folder)
     of_validation = trainer.best_scores if predicting is model else None
@@ -248,80 +235,6 @@ def _train(
         steps=max((line["step"] for line in history), default=0),
         **done,
     )
-
-
-@dataclass(frozen=True)
-class _Start:
-    """What the head's start leaves for the baselines: embeddings of its rows, and its probe where that is one of them."""
-
-    embeddings: dict[str, np.ndarray]
-    probe_mean: Probe | None
-
-
-def _start_head(prepared: Prepared, model: Classifier, seconds: Seconds, console: Console) -> _Start:
-    """Start the head from a probe of some train rows."""
-    recipe, train = prepared.recipe, prepared.train
-    rows = start_rows(train.labels, recipe.seed)
-    embeddings = _embedded(prepared, model, rows, seconds, console)
-    with seconds.spent_on("head_start"), console.status("starting the head from a probe"):
-        probe = fit_head_probe(model, train, rows, embeddings["mean"], recipe)
-        start_head(model, *probe.head_weights())
-    return _Start(embeddings, as_baseline(probe, rows, train))
-
-
-def _embedded(
-    prepared: Prepared, model: Classifier, rows: np.ndarray, seconds: Seconds, console: Console
-) -> dict[str, np.ndarray]:
-    """Return the frozen encoder's embeddings of some train rows."""
-    batch_size = prepared.recipe.training.per_device_eval_batch_size
-    with seconds.spent_on("embedding"), console.status("embedding the train rows with the frozen encoder"):
-        return embed_frozen(prepared.embedder(model), taken(prepared.train.input_ids, rows), batch_size)
-
-
-def _baselines(
-    prepared: Prepared,
-    model: Classifier,
-    folder: RunFolder,
-    start: _Start | None,
-    seconds: Seconds,
-    console: Console,
-) -> Baselines:
-    """Fit and keep the cheap alternatives."""
-    train, recipe, n_labels = prepared.train, prepared.recipe, len(prepared.splits.label_names)
-    embeddings = _all_embedded(prepared, model, start, seconds, console)
-    texts = prepared.splits.train.texts
-    give_back_freed_memory()  # the tensors of a training step
-    with seconds.spent_on("baselines"), console.status("fitting the baselines"):
-        weights = baseline_weights(recipe.training, train.labels, n_labels)
-        probe_mean = start.probe_mean if start else None
-        baselines = fit_baselines(texts, train.labels, n_labels, embeddings, recipe.seed, weights, probe_mean)
-        drawn = drawn_rows(len(texts), recipe.seed)
-        remembered = {name: values[drawn] for name, values in embeddings.items()}
-        look = Look.of([texts[row] for row in drawn], remembered, baselines, are_train=True)
-        write_look(folder.look("train"), look)
-        save_baselines(baselines, folder.baselines)
-    return baselines
-
-
-def _all_embedded(
-    prepared: Prepared, model: Classifier, start: _Start | None, seconds: Seconds, console: Console
-) -> dict[str, np.ndarray]:
-    """Return the embeddings of every train row.
-
-    They are made in the same two parts even where the head did not start from the first: so a run that was interrupted
-    comes to the same baselines bit for bit.
-    """
-    n_rows = len(prepared.splits.train)
-    rows = start_rows(prepared.train.labels, prepared.recipe.seed)
-    first = start.embeddings if start else _embedded(prepared, model, rows, seconds, console)
-    others = np.setdiff1d(np.arange(n_rows), rows)
-    if len(others) == 0:
-        return first
-    rest, whole = _embedded(prepared, model, others, seconds, console), {}
-    for name in tuple(first):
-        whole[name] = np.empty((n_rows, first[name].shape[1]), np.float32)
-        whole[name][rows], whole[name][others] = first[name], rest.pop(name)
-    return whole
 
 
 def _as_it_predicts(
