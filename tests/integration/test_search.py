@@ -14,6 +14,8 @@ import submillion
 from conftest import learnable_rows, write_csv
 from submillion.cli.main import main
 from submillion.errors import ConfigError, DataError, Diverged, RunError, SubmillionError
+from submillion.probe import fit_probe
+from submillion.scoring import embed_frozen
 from submillion.study import search as search_module
 from submillion.study import short
 
@@ -212,6 +214,32 @@ def of_shares(files, folder, stages):
     )
     given = {name.replace("-", "_"): value for name, value in files.items()}
     return submillion.search(**given | {"recipe": recipe, "output": folder / "study", "quiet": True})
+
+
+def test_heads_start_from_some_rows_and_no_others_are_embedded(files, tmp_path, monkeypatch):
+    monkeypatch.setattr("submillion.training.start.MOST_ROWS", 20)
+    monkeypatch.setattr("submillion.training.start.MOST_ROWS_A_LABEL", 1)
+    embedded, fitted = [], []
+
+    def embed(model, ids, batch_size):
+        embedded.append(len(ids))
+        return embed_frozen(model, ids, batch_size)
+
+    def fit(features, labels, *rest):
+        fitted.append((len(features), len(labels)))
+        return fit_probe(features, labels, *rest)
+
+    monkeypatch.setattr(short, "embed_frozen", embed)
+    monkeypatch.setattr(short, "fit_probe", fit)
+    record = of_shares(
+        files, tmp_path, "{share: 0.1, num_train_epochs: 1}, {share: 0.6, num_train_epochs: 1}"
+    )
+    n_first = record["trainings"][0]["train_rows"]
+    assert n_first < 20
+    assert embedded == [20]
+    assert fitted == [(n_first, n_first), (20, 20)]
+    trained = sum(training["rows_seen"] for training in record["trainings"] if training["stage"] < 3)
+    assert record["costs"]["rows_seen"] == trained + round(20 / 3)
 
 
 def test_the_last_stage_is_judged_by_the_rows_that_it_leaves_out_too(files, tmp_path):
