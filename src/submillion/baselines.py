@@ -240,7 +240,7 @@ def fit_tfidf_svm(
     from sklearn.svm import LinearSVC
 
     started = time.perf_counter()
-    min_df = 2 if len(texts) >= MIN_DF_2_FROM_ROWS else 1
+    min_df = min_df_of(len(texts))
     vectorizer = _vectorizer(min_df)
     try:
         features = vectorizer.fit_transform(texts)
@@ -260,6 +260,15 @@ def fit_tfidf_svm(
     terms = [str(term) for term in vectorizer.get_feature_names_out()]
     idf = np.asarray(vectorizer.idf_, dtype=np.float32)
     return TfidfSvm(terms, idf, linear, min_df, converged, seconds_since(started))
+
+
+def min_df_of(n_rows: int) -> int:
+    """Return in how many of so many rows a term of TF-IDF must stand.
+
+    >>> min_df_of(19_999), min_df_of(20_000)
+    (1, 2)
+    """
+    return 2 if n_rows >= MIN_DF_2_FROM_ROWS else 1
 
 
 def save_baselines(baselines: Baselines, folder: Path) -> None:

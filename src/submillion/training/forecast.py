@@ -75,7 +75,11 @@ class Forecast:
 
 
 def forecast(
-    trainer: BudgetTrainer, share_cut: float, trainings: float = 1.0, held_bytes: int = 0
+    trainer: BudgetTrainer,
+    share_cut: float,
+    trainings: float = 1.0,
+    held_bytes: int = 0,
+    baseline_bytes: int = 0,
 ) -> Forecast:
     """Measure a few micro-batches and return what the whole training will need.
 
@@ -87,13 +91,14 @@ def forecast(
         trainings: How many such trainings there will be: more than one with cross-validation, less than one where
             a part is done already.
         held_bytes: What else the process will hold while it trains.
+        baseline_bytes: What it will take after training, to fit the baselines.
 
     Raises:
         RunError: If more memory is needed than is free; it says what to lower.
     """
     steps, epochs = _steps(trainer), float(trainer.args.num_train_epochs)
     with _undone(trainer):
-        peak = _peak_bytes(trainer, steps, held_bytes)
+        peak = _peak_bytes(trainer, steps, held_bytes, baseline_bytes)
         seconds = _training_seconds(trainer, [shape for step in steps for shape in step], epochs)
     seconds += epochs * _LOOP_SECONDS * len(steps) / trainer.args.gradient_accumulation_steps
     if trainer.validation is not None:
@@ -185,7 +190,9 @@ def _scoring_seconds(trainer: BudgetTrainer, rows: Sequence[Sequence[int]]) -> f
     return times[-1] * sum(map(len, rows)) / sum(map(len, sample))
 
 
-def _peak_bytes(trainer: BudgetTrainer, steps: list[list[Shape]], held_bytes: int) -> float:
+def _peak_bytes(
+    trainer: BudgetTrainer, steps: list[list[Shape]], held_bytes: int, baseline_bytes: int
+) -> float:
     """Return the memory at the peak, in bytes.
 
     Raises:
@@ -198,9 +205,10 @@ def _peak_bytes(trainer: BudgetTrainer, steps: list[list[Shape]], held_bytes: in
     passing = 3 * math.prod(longest) * (getattr(config, "intermediate_size", None) or config.hidden_dim) * 4
     n_trainable = trainer.plan.trainable_parameters
     more = kept + passing + 12 * n_trainable  # gradients and AdamW's two moments, in fp32
-    more += _BEYOND
+    more, after = more + _BEYOND, 0.0  # a GPU has no part in the baselines
     if trainer.args.use_cpu:
-        more += _SHAPE_BYTES * len(shapes) + held_bytes
+        built = _SHAPE_BYTES * len(shapes)
+        more, after = more + built + held_bytes, built + baseline_bytes
     held, free, largest = _memory()
     if more > free:
         raise RunError(
@@ -208,7 +216,12 @@ def _peak_bytes(trainer: BudgetTrainer, steps: list[list[Shape]], held_bytes: in
             f"per_device_train_batch_size (now {trainer.args.per_device_train_batch_size}) or max_length "
             f"(the longest batch has {longest[1]} tokens a row)"
         )
-    return float(max(held + more, largest))
+    if after > free:
+        raise RunError(
+            f"the baselines need about {after / 1e9:.1f} GB more memory after training and {free / 1e9:.1f} GB are free: train "
+            "on fewer rows (max_rows_per_class)"
+        )
+    return float(max(held + more, held + after, largest))
 
 
 def _kept_bytes(trainer: BudgetTrainer, longest: Shape) -> float:

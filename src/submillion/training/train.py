@@ -32,7 +32,7 @@ from submillion.training.checkpoints import complete_checkpoints, share_done
 from submillion.training.cross_validation import cross_validate
 from submillion.training.fit import make_trainer
 from submillion.training.forecast import Forecast, forecast, peak_bytes
-from submillion.training.frozen_rows import FrozenRows, held_bytes
+from submillion.training.frozen_rows import FrozenRows, baseline_bytes, held_bytes
 from submillion.training.multi_label import default_thresholds, fit_thresholds
 from submillion.training.prepare import Prepared, Sources, prepare
 from submillion.training.seconds import Seconds
@@ -99,7 +99,9 @@ def _foretell(prepared: Prepared, model: Classifier, folder: RunFolder, console:
         if recipe.evaluation.cv is not None and not is_crossed:
             trainings += recipe.evaluation.cv - 1  # that many trainings, each on all rows but a part
         n_cut = 0 if recipe.data.windows else tokens.n_cut
-        foretold = forecast(trainer, n_cut / max(1, len(tokens)), trainings, held_bytes(prepared))
+        foretold = forecast(
+            trainer, n_cut / max(1, len(tokens)), trainings, held_bytes(prepared), baseline_bytes(prepared)
+        )
     console.print(foretold.sentence(), highlight=False, soft_wrap=True)
     return foretold
 

@@ -87,6 +87,24 @@ def test_too_little_memory_is_refused_before_the_first_step(tiny_encoder, tmp_pa
     assert not (tmp_path / "run").exists()  # the same command may be given again, with a smaller batch
 
 
+def test_baselines_that_memory_is_too_short_for_are_refused_before_training(
+    tiny_encoder, tmp_path, monkeypatch
+):
+    rows, given = learnable_rows(60), {"model": tiny_encoder("bert"), "quiet": True}
+    letters = sum(len(text) for text, _ in rows)
+    plain, seen = module.forecast, []
+    monkeypatch.setattr("submillion.training.train.forecast", lambda *all_: seen.append(all_) or plain(*all_))
+    submillion.train(rows, output=tmp_path / "enough", **given)
+    *_, held, of_baselines = seen[0]
+    assert held == 60 * 2 * 4 * 32
+    assert of_baselines == held + max(25 * 60 * 32, 35 * letters)
+
+    monkeypatch.setattr("submillion.training.train.baseline_bytes", lambda _: 10**15)
+    with pytest.raises(RunError, match=r"the baselines need about 1000000\.\d GB more memory after training"):
+        submillion.train(rows, output=tmp_path / "run", **given)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_containers_limit_counts(tmp_path):
     assert module._free_in_group(tmp_path) > 2**60
     (tmp_path / "memory.stat").write_text("anon 300\ninactive_file 500\nactive_file 200\n")
@@ -110,8 +128,8 @@ def test_cross_validation_is_foretold_and_refused_before_its_first_fold(tiny_enc
     plain = module.forecast
     monkeypatch.setattr(
         "submillion.training.train.forecast",
-        lambda trainer, share, trainings, held: (
-            told.append(trainings) or plain(trainer, share, trainings, held)
+        lambda trainer, share, trainings, *more: (
+            told.append(trainings) or plain(trainer, share, trainings, *more)
         ),
     )
     fields = {"model": tiny_encoder("bert"), "num_train_epochs": 1, "quiet": True}
