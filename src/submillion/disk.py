@@ -36,6 +36,7 @@ _TOLD = {
     "Read-only file system": errno.EROFS,
     "Permission denied": errno.EACCES,
     "inline_container.cc": errno.ENOSPC,  # torch.save: a file that came out shorter than what was written
+    "iostream error": errno.ENOSPC,  # torch.save: the end of the file cannot be written
 }
 """What libraries say that do not raise an OSError with its number."""
 
