@@ -107,7 +107,7 @@ def product(
     from submillion.scoring import embed_frozen, score
     from submillion.training.fit import fit_adapter, make_trainer
     from submillion.training.prepare import Sources, prepare
-    from submillion.training.start import start_from_probe, start_rows
+    from submillion.training.start import fit_head_probe, start_head, start_rows
 
     quiet = Console(file=io.StringIO())
     recipe = load_recipe(model=str(speed.weights("minilm")), min_rows_to_split=10**9, seed=seed, **fields)
@@ -127,9 +127,10 @@ def product(
         curve.append((round(now - started - stopped, 1), round(accuracy, 2)))
         stopped += time.perf_counter() - now
 
-    first = start_rows(prepared.train.labels, 4, seed)
+    first = start_rows(prepared.train.labels, seed)
     embeddings = embed_frozen(model, taken(prepared.train.input_ids, first), 64)["mean"]
-    start_from_probe(model, prepared.train, first, embeddings, prepared.recipe)
+    probe = fit_head_probe(model, prepared.train, first, embeddings, prepared.recipe)
+    start_head(model, *probe.head_weights())
     look()
     plain_step = torch.optim.AdamW.step
 
