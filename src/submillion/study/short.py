@@ -89,9 +89,8 @@ class Ground:
     @property
     def start_rows(self) -> np.ndarray:
         """The train rows of which those that a stage holds start its heads, in the order in which stages take rows."""
-        labels = self.prepared.splits.train.labels
         order, _ = self._ordered(1.0)
-        return order[: most_start_rows(len(np.unique(labels)))]
+        return order[: most_start_rows(self.prepared.splits.train.labels)]
 
     def start(self, model: Classifier, recipe: Recipe, n_rows: int) -> None:
         """Start a fresh model's head from a probe of a stage of so many rows; embeddings and probe are made once."""

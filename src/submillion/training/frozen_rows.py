@@ -21,7 +21,13 @@ from submillion.run import RunFolder
 from submillion.scoring import embed_frozen
 from submillion.training.prepare import Prepared
 from submillion.training.seconds import Seconds
-from submillion.training.start import as_baseline, fit_head_probe, start_head, start_rows
+from submillion.training.start import (
+    as_baseline,
+    fit_head_probe,
+    most_start_rows,
+    start_head,
+    start_rows,
+)
 from submillion.training.weights import baseline_weights
 
 
@@ -117,7 +123,8 @@ def held_bytes(prepared: Prepared) -> int:
     """Return the bytes of the embeddings that are held while training: mean and first token of the first part."""
     if prepared.recipe.model.head_init != "probe":
         return 0
-    return _bytes_a_row(prepared) * len(start_rows(prepared.train.labels, prepared.recipe.seed))
+    labels = prepared.train.labels
+    return _bytes_a_row(prepared) * min(len(labels), most_start_rows(labels))
 
 
 def baseline_bytes(prepared: Prepared) -> int:

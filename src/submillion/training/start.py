@@ -28,13 +28,12 @@ def start_rows(labels: np.ndarray, seed: int) -> np.ndarray:
     >>> [len(start_rows(np.arange(9_000) % n, seed=0)) for n in (4, 8, 20)]
     [3000, 4000, 9000]
     """
-    of_strata = strata(labels)
-    return np.sort(stratified_order(of_strata, seed)[: most_start_rows(len(np.unique(of_strata)))])
+    return np.sort(stratified_order(strata(labels), seed)[: most_start_rows(labels)])
 
 
-def most_start_rows(n_labels: int) -> int:
-    """Return the most rows that the head's probe is fitted on."""
-    return max(MOST_ROWS, MOST_ROWS_A_LABEL * n_labels)
+def most_start_rows(labels: np.ndarray) -> int:
+    """Return the most rows that the head's probe is fitted on, of train rows with these labels."""
+    return max(MOST_ROWS, MOST_ROWS_A_LABEL * len(np.unique(strata(labels))))
 
 
 def fit_head_probe(
