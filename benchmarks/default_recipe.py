@@ -86,10 +86,9 @@ def measured(
             train,
             output=f"{folder}/run",
             seed=seed,
-            max_length=128,
             min_rows_to_split=10**9,
             quiet=True,
-            **fields,
+            **{"max_length": 128, **fields},
         )
         accuracies: dict[str, float] = {}
         for name in names:

@@ -34,7 +34,9 @@ MODELS = {"roberta-base": SHARED / "roberta-base", "minilm": None}
 SIDES = ("reference", "fast", "int8")
 WARM_UP, STEPS = {"reference": 5, "fast": 20, "int8": 20}, 60
 NAME = "speed"
-SOURCE = source("fast", "training/trainer.py", "training/sampler.py", "model", "scoring.py")
+SOURCE = source(
+    "fast", "training/trainer.py", "training/sampler.py", "training/step_graphs.py", "model", "scoring.py"
+)
 """Rounds of another version of what runs in a step are kept, and not mixed in."""
 
 

@@ -63,6 +63,11 @@ SPEEDUPS: Mapping[str, Speedup] = MappingProxyType(
         "shared_masks": Speedup(
             "Adapter dropout's masks from one pool a micro-batch (bf16 only).", "blocks", "fast.dropout"
         ),
+        "step_graphs": Speedup(
+            "A micro-batch's kernels recorded once for each shape and replayed, so that no card waits for Python (GPU).",
+            "blocks",
+            "training.step_graphs",
+        ),
         "keep_memory": Speedup(
             "Freed memory is kept for the next step, not given back to the system (glibc).",
             "any",

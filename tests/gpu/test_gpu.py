@@ -1,9 +1,10 @@
-"""What holds on a GPU: the blocks' numbers, no waiting for the device inside a step, a run from end to end.
+"""What holds on a GPU: the blocks' numbers, no waiting for the device inside a step, recorded steps, a run from end to end.
 
-Where there is none, all but the waiting runs on the CPU, so that these tests stay right.
+Where there is none, all but the waiting and the recording runs on the CPU, so that these tests stay right.
 """
 
 import copy
+from collections.abc import Mapping
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from submillion.budget import make_plan
 from submillion.model.build import Classifier, build_model, make_fast
 from submillion.model.device import choose_device, has_bf16
 from submillion.speedups import SPEEDUPS
+from submillion.training.step_graphs import StepGraphs, on_card
 
 pytestmark = pytest.mark.gpu
 DEVICE = choose_device()
@@ -88,6 +90,62 @@ def test_blocks_do_not_wait_for_the_device(stock):
             output.sum().backward()
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def steps(model: Classifier, n_steps: int, *, recorded: bool) -> tuple[list[float], dict[str, torch.Tensor]]:
+    """Run a few steps of plain gradient descent on one batch; return their losses and what was trained."""
+    trained = [parameter for parameter in model.train().parameters() if parameter.requires_grad]
+
+    def run(inputs: Mapping[str, torch.Tensor], divisor: torch.Tensor) -> torch.Tensor:
+        loss = model(**inputs, num_items_in_batch=divisor).loss
+        loss.backward()
+        return loss.detach()
+
+    graphs = StepGraphs(run, trained, on_card()) if recorded else None
+    inputs, divisor, losses = batch(), torch.tensor(16, device=DEVICE), []
+    optimizer = torch.optim.SGD(trained, lr=0.05)
+    for _ in range(n_steps):
+        losses.append((run(inputs, divisor) if graphs is None else graphs.step(inputs, divisor)).item())
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=False)
+    assert graphs is None or graphs.n_recorded == 1
+    return losses, {name: each for name, each in model.named_parameters() if each.requires_grad}
+
+
+@pytest.mark.skipif(DEVICE.type == "cpu", reason="no GPU here")
+@pytest.mark.parametrize("numerics", ["exact", "fast"])
+def test_recorded_steps_train_as_plain_ones_do(stock, numerics):
+    torch.backends.cuda.matmul.allow_tf32 = False
+    losses, plain = steps(make_fast(copy.deepcopy(stock), numerics, ALL), 12, recorded=False)
+    replayed, recorded = steps(make_fast(stock, numerics, ALL), 12, recorded=True)
+    assert losses[-1] < losses[0]
+    torch.testing.assert_close(torch.tensor(replayed), torch.tensor(losses), rtol=1e-4, atol=1e-5)
+    for name, value in plain.items():
+        torch.testing.assert_close(recorded[name], value, rtol=1e-2, atol=1e-4)
+
+
+@pytest.mark.skipif(DEVICE.type == "cpu", reason="no GPU here")
+@pytest.mark.parametrize("numerics", ["exact", "fast"])
+def test_each_replay_draws_dropout_anew(stock, numerics):
+    for module in stock.modules():
+        for dropout in getattr(module, "lora_dropout", {}).values():
+            if isinstance(dropout, torch.nn.Dropout):
+                dropout.p = 0.3
+    model = make_fast(stock, numerics, ALL)
+    trained = [parameter for parameter in model.train().parameters() if parameter.requires_grad]
+
+    def run(inputs: Mapping[str, torch.Tensor], divisor: torch.Tensor) -> torch.Tensor:
+        loss = model(**inputs, num_items_in_batch=divisor).loss
+        loss.backward()
+        return loss.detach()
+
+    graphs = StepGraphs(run, trained, on_card())
+    losses = [graphs.step(batch(), torch.tensor(16, device=DEVICE)).item() for _ in range(24)]
+    assert len({round(loss, 6) for loss in losses[-20:]}) > 15
+    model.eval()
+    with torch.no_grad():
+        expected = model(**batch()).loss.item()
+    assert sum(losses) / len(losses) == pytest.approx(expected, rel=0.1)
 
 
 def test_a_run_from_end_to_end(tiny_encoder, tmp_path):

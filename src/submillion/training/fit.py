@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from rich.console import Console
 from sklearn.metrics import accuracy_score, log_loss
-from transformers import EarlyStoppingCallback, TrainerCallback
+from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArguments
 
 from submillion.budget.families import max_positions
 from submillion.budget.plan import Plan
 from submillion.confusion import macro_f1
+from submillion.fast.block import FastBlock
 from submillion.model.adapter import assert_planned, freeze_unplanned
 from submillion.model.build import Classifier
 from submillion.recipe import Recipe
@@ -23,6 +24,7 @@ from submillion.training.adalora import RankSchedule
 from submillion.training.average import KeepEpochEnds
 from submillion.training.callbacks import History, ProgressBar, SaveWithinEpoch
 from submillion.training.multi_label import MultiLabelLoss, multi_label_figures
+from submillion.training.step_graphs import on_card
 from submillion.training.trainer import BudgetTrainer, Collator, TrainRows, fit, training_arguments
 from submillion.training.weights import WeightedLoss, weights_of
 from submillion.training.word_dropout import NoisyRows, shifted, special_ids
@@ -96,9 +98,21 @@ def make_trainer(
         eval_dataset=None if validation is None else TrainRows(validation.input_ids, validation.labels),
         callbacks=[*callbacks, schedule] if schedule else callbacks,
         rank_schedule=schedule,
+        record=on_card() if _can_record(model, plan, recipe, arguments) else None,
     )
     rows.epoch = lambda: trainer.sampler.epoch
     return trainer
+
+
+def _can_record(model: Classifier, plan: Plan, recipe: Recipe, arguments: TrainingArguments) -> bool:
+    """Whether micro-batches may be recorded: on one GPU, by the fast blocks, where nothing scales or prunes in between."""
+    return (
+        "step_graphs" in recipe.training.pieces
+        and not (arguments.use_cpu or arguments.fp16)
+        and int(arguments.world_size) == 1
+        and plan.method != "adalora"
+        and any(isinstance(module, FastBlock) for module in model.modules())
+    )
 
 
 def _callbacks(

@@ -22,6 +22,7 @@ import torch
 from submillion.data.windows import Windows
 from submillion.errors import RunError
 from submillion.scoring import score
+from submillion.training.step_graphs import AS_THEY_COME
 from submillion.training.trainer import BudgetTrainer, rows_at_once
 
 _SMALL_LENGTHS = (8, 16, 32)
@@ -136,16 +137,22 @@ def _undone(trainer: BudgetTrainer) -> Iterator[None]:
             parameter.grad = None
 
 
-def _forward(trainer: BudgetTrainer, shape: Shape) -> torch.Tensor:
-    """Run a made-up micro-batch forward and return its loss."""
-    model, (n_rows, n_tokens) = trainer.model, shape
-    model.train()
-    device = next(model.parameters()).device
-    input_ids = torch.randint(5, model.config.vocab_size, shape, device=device)
+def _made_up(trainer: BudgetTrainer, shape: Shape) -> dict[str, torch.Tensor]:
+    """Return a micro-batch of random tokens on the device."""
+    n_rows, n_tokens = shape
+    device = next(trainer.model.parameters()).device
+    input_ids = torch.randint(5, trainer.model.config.vocab_size, shape, device=device)
     mask = torch.ones_like(input_ids)
     mask[n_rows // 2 :, n_tokens - 1 :] = 0  # some padding, as batches have it
-    labels = torch.zeros(n_rows, dtype=torch.int64, device=device)
-    loss: torch.Tensor = model(input_ids, mask, labels=labels).loss
+    labels = torch.from_numpy(np.zeros_like(trainer.train_dataset.labels[:1]).repeat(n_rows, axis=0))
+    labels = labels.long() if labels.ndim == 1 else labels.float()
+    return {"input_ids": input_ids, "attention_mask": mask, "labels": labels.to(device)}
+
+
+def _forward(trainer: BudgetTrainer, shape: Shape) -> torch.Tensor:
+    """Run a made-up micro-batch forward and return its loss."""
+    trainer.model.train()
+    loss: torch.Tensor = trainer.model(**_made_up(trainer, shape)).loss
     return loss
 
 
@@ -153,7 +160,7 @@ def _training_seconds(trainer: BudgetTrainer, shapes: Sequence[Shape], epochs: f
     """Return the seconds that slices of these shapes take in so many epochs.
 
     Three shapes are measured, short, middle and long; the others lie between by their tokens. What a shape takes the
-    first time that it is met, beyond later times, is counted once a shape.
+    first times that it is met, beyond later times, is counted once a shape.
     """
     ordered = sorted(set(shapes), key=math.prod)
     chosen = {math.prod(shape): shape for shape in (ordered[0], ordered[len(ordered) // 2], ordered[-1])}
@@ -161,22 +168,28 @@ def _training_seconds(trainer: BudgetTrainer, shapes: Sequence[Shape], epochs: f
     later = np.interp(
         [math.prod(shape) for shape in shapes], sorted(chosen), [seconds for _, seconds in measured]
     )
-    first = np.mean([max(0.0, once - seconds) for once, seconds in measured]) * len(ordered)
+    first = np.mean([more for more, _ in measured]) * len(ordered)
     return float(epochs * later.sum() + first)
 
 
 def _seconds(trainer: BudgetTrainer, shape: Shape) -> tuple[float, float]:
-    """Return the seconds of one shape's forward and backward pass, the first time and later."""
+    """Return the seconds by which one shape's first forward and backward passes are longer in all, and those of a later one."""
     times = []
-    for _ in range(4):
+    n_first = 1 if trainer.graphs is None else AS_THEY_COME + 1
+    batch, n_rows = _made_up(trainer, shape), torch.tensor(shape[0])
+    for _ in range(n_first + 3):
         started = time.perf_counter()
-        _forward(trainer, shape).backward()  # type: ignore[no-untyped-call]
+        if trainer.graphs is None:
+            _forward(trainer, shape).backward()  # type: ignore[no-untyped-call]
+        else:
+            trainer.graphs.step(batch, n_rows.to(batch["labels"].device))
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         times.append(time.perf_counter() - started)
         if times[0] > 3:  # what the first time takes more is little beside this
             break
-    return times[0], float(np.mean(times[1:] or times))
+    later = float(np.mean(times[n_first:] or times))
+    return sum(max(0.0, each - later) for each in times[:n_first]), later
 
 
 def _scoring_seconds(trainer: BudgetTrainer, rows: Sequence[Sequence[int]]) -> float:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from submillion.training.checkpoints import (
 )
 from submillion.training.multi_label import MultiLabelLoss
 from submillion.training.sampler import SeededSampler
+from submillion.training.step_graphs import Record, StepGraphs
 from submillion.training.weights import WeightedLoss
 
 TRAINED = "trained.safetensors"
@@ -117,6 +119,7 @@ class BudgetTrainer(Trainer):
         is_balanced: Every label is drawn equally often.
         weighted_loss: In place of the model's own loss; None: every row counts alike.
         rank_schedule: Of AdaLoRA, which prunes while it trains and adds to the loss; None with any other method.
+        record: How micro-batches are recorded, to be replayed; None: each runs as it comes.
         trainer_arguments: Passed on to transformers' Trainer.
 
     Attributes:
@@ -135,6 +138,7 @@ class BudgetTrainer(Trainer):
         is_balanced: bool = False,
         weighted_loss: WeightedLoss | MultiLabelLoss | None = None,
         rank_schedule: RankSchedule | None = None,
+        record: Record | None = None,
         **trainer_arguments: Any,
     ):
         self.plan = plan
@@ -151,6 +155,8 @@ class BudgetTrainer(Trainer):
         self.remove_callback(transformers.ProgressCallback)
         self.remove_callback(transformers.PrinterCallback)
         self.folder = Path(str(self.args.output_dir))
+        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.graphs = None if record is None else StepGraphs(self._as_it_comes, trained, record)
         self.started, self.earlier_seconds = time.monotonic(), 0.0  # `fit` sets both
 
     @property
@@ -199,6 +205,8 @@ class BudgetTrainer(Trainer):
     def _loss_step(
         self, model: Any, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None
     ) -> torch.Tensor:
+        if self.graphs is not None and isinstance(num_items_in_batch, torch.Tensor):
+            return self.graphs.step(self._prepare_inputs(inputs), num_items_in_batch)
         if self.tokens_at_once is None or num_items_in_batch is None:
             loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
             return loss
@@ -208,13 +216,18 @@ class BudgetTrainer(Trainer):
         ]
         return torch.stack(losses).sum()
 
+    def _as_it_comes(self, inputs: Mapping[str, torch.Tensor], divisor: torch.Tensor) -> torch.Tensor:
+        loss: torch.Tensor = super().training_step(self.model, dict(inputs), divisor)
+        return loss
+
     def create_optimizer(self, model: Any = None) -> Any:
         """Return the optimizer; the model drops its gradients through it from now on.
 
-        Walking the whole frozen model, as the Trainer does to drop and to clip gradients, takes several milliseconds.
+        Walking the whole frozen model, as the Trainer does to drop and to clip gradients, takes several milliseconds. Recorded
+        micro-batches add to the gradients where they are: there they are set to zero.
         """
         optimizer = super().create_optimizer(model)
-        self.model.zero_grad = optimizer.zero_grad
+        self.model.zero_grad = partial(optimizer.zero_grad, set_to_none=self.graphs is None)
         return optimizer
 
     def _clip_grad_norm(self, model: Any) -> Any:

@@ -106,11 +106,18 @@ class WeightedLoss:
 
     def __init__(self, weights: np.ndarray, label_smoothing: float):
         self.weights = torch.from_numpy(np.asarray(weights, dtype=np.float32))
+        self._on: dict[torch.device, torch.Tensor] = {}
         self.label_smoothing = label_smoothing
 
     def total(self, labels: torch.Tensor) -> torch.Tensor:
         """Return the sum of the weights of labels, a scalar float32."""
-        return self.weights.to(labels.device)[labels].sum()
+        return self._weights_on(labels.device)[labels].sum()
+
+    def _weights_on(self, device: torch.device) -> torch.Tensor:
+        """Return the weights on a device; copied there once, for a copy waits for the device."""
+        if device not in self._on:
+            self._on[device] = self.weights.to(device)
+        return self._on[device]
 
     def __call__(
         self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | float | None = None
@@ -126,7 +133,7 @@ class WeightedLoss:
         summed = cross_entropy(
             logits,
             labels,
-            self.weights.to(logits.device),
+            self._weights_on(logits.device),
             reduction="sum",
             label_smoothing=self.label_smoothing,
         )

@@ -1,0 +1,121 @@
+"""A micro-batch's kernels recorded once for each shape and replayed from then on (CUDA graphs; Nguyen et al. 2021, PyTorch blog).
+
+At the batch sizes that train well, a card works a tenth of the time that Python takes to launch its kernels one by one.
+A recording launches them all at once. `few_lengths` sees to it that there are few shapes to record.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from submillion.errors import RunError
+
+AS_THEY_COME = 2
+"""Micro-batches of a shape before one is recorded: a recording takes as long as several of them."""
+
+Inputs = Mapping[str, torch.Tensor]
+Run = Callable[[Inputs, torch.Tensor], torch.Tensor]
+"""Runs a micro-batch forward and backward: its inputs and what its loss is divided by, to the loss."""
+
+Record = Callable[[Callable[[], torch.Tensor]], tuple[Callable[[], None], torch.Tensor]]
+"""Records a function without running it: returns what replays it, and where its result then stands."""
+
+
+@dataclass(frozen=True)
+class _Recording:
+    inputs: dict[str, torch.Tensor]
+    divisor: torch.Tensor
+    loss: torch.Tensor
+    replay: Callable[[], None]
+
+    def run(self, inputs: Inputs, divisor: torch.Tensor) -> torch.Tensor:
+        for name, value in inputs.items():
+            self.inputs[name].copy_(value, non_blocking=True)
+        self.divisor.copy_(divisor, non_blocking=True)
+        self.replay()
+        return self.loss
+
+
+class StepGraphs:
+    """Runs micro-batches, the first of a shape as they come and later ones by a recording.
+
+    A recording reads and writes fixed places: gradients have to be set to zero where they are, never replaced. Where they
+    have been replaced all the same, recordings are dropped and made anew. What is drawn on the processor during a
+    micro-batch is drawn alike for all of a shape, recorded or not, so that it doesn't matter which were: a resumed training draws
+    what an uninterrupted one does.
+
+    Args:
+        run: Runs one micro-batch; it adds to the gradients of ``trained``.
+        trained: Parameters that get gradients.
+        record: See `Record`; `on_card` is the one for a GPU.
+    """
+
+    def __init__(self, run: Run, trained: Sequence[nn.Parameter], record: Record):
+        self._run = run
+        self._trained = tuple(trained)
+        self._record = record
+        self._recordings: dict[tuple[torch.Size, ...], _Recording] = {}
+        self._met: Counter[tuple[torch.Size, ...]] = Counter()
+        self._gradients: list[torch.Tensor | None] = []
+
+    @property
+    def n_recorded(self) -> int:
+        """How many shapes are recorded."""
+        return len(self._recordings)
+
+    def step(self, inputs: Inputs, divisor: torch.Tensor) -> torch.Tensor:
+        """Run a micro-batch, its tensors on the device, and return its loss, a scalar that the next one may overwrite.
+
+        Raises:
+            RunError: If a micro-batch cannot be recorded.
+        """
+        self._follow()
+        shape = tuple(value.shape for value in inputs.values())
+        if shape not in self._recordings:
+            self._met[shape] += 1
+            if self._met[shape] <= AS_THEY_COME:
+                return self._drawn_alike(inputs, divisor)
+            self._recordings[shape] = self._recorded(inputs, divisor)
+        return self._recordings[shape].run(inputs, divisor)
+
+    def _follow(self) -> None:
+        """Drop the recordings where gradients are no longer the tensors that they write to."""
+        present = [parameter.grad for parameter in self._trained]
+        if any(one is not other for one, other in zip(present, self._gradients, strict=False)):
+            self._recordings.clear()
+            self._met.clear()
+        self._gradients = present
+
+    def _drawn_alike(self, inputs: Inputs, divisor: torch.Tensor) -> torch.Tensor:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(sum(value.numel() for value in inputs.values()))
+            return self._run(inputs, divisor)
+
+    def _recorded(self, inputs: Inputs, divisor: torch.Tensor) -> _Recording:
+        kept, kept_divisor = {name: value.clone() for name, value in inputs.items()}, divisor.clone()
+        try:
+            replay, loss = self._record(lambda: self._drawn_alike(kept, kept_divisor))
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            said = str(error.__context__ or error).strip().split("\n")[0][:200]
+            raise RunError(
+                f"a micro-batch could not be recorded for the GPU ({said}): train again with --speedups that leave out step_graphs"
+            ) from error
+        return _Recording(kept, kept_divisor, loss, replay)
+
+
+def on_card() -> Record:
+    """Return what records as a CUDA graph; all recordings of one such function share their memory."""
+    pool = torch.cuda.graph_pool_handle()
+
+    def record(function: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=pool):
+            result = function()
+        return graph.replay, result
+
+    return record
