@@ -30,7 +30,7 @@ def stock(tiny_encoder) -> Classifier:
     CUDA's dropout draws by memory layout: the same seed drops other elements where the first token is a view.
     """
     encoder = tiny_encoder("roberta")
-    plan = make_plan(encoder, len(LABELS), target_modules="all-linear", rank=2, lora_dropout=0.0)
+    plan = make_plan(encoder, len(LABELS), target_modules="all-linear", rank=2, lora_dropout=0.1)
     model = build_model(plan, encoder, LABELS, seed=3, base_dropout=0.0)
     with torch.no_grad():
         for name, parameter in model.named_parameters():

@@ -4,6 +4,7 @@ At the batch sizes that train well, a card works a tenth of the time that Python
 A recording launches them all at once. `few_lengths` sees to it that there are few shapes to record.
 """
 
+import gc
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -113,6 +114,7 @@ def on_card() -> Record:
     pool = torch.cuda.graph_pool_handle()
 
     def record(function: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
+        gc.collect()  # a forgotten backward pass holds on to the stream that it ran on, and a recording is made on another
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=pool):
             result = function()
