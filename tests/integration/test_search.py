@@ -8,16 +8,21 @@ from types import SimpleNamespace
 import numpy as np
 import optuna
 import pytest
+import torch
 from filelock import FileLock
+from rich.console import Console
 
 import submillion
 from conftest import learnable_rows, write_csv
 from submillion.cli.main import main
 from submillion.errors import ConfigError, DataError, Diverged, RunError, SubmillionError
 from submillion.probe import fit_probe
+from submillion.recipe import load_recipe
 from submillion.scoring import embed_frozen
 from submillion.study import search as search_module
 from submillion.study import short
+from submillion.training.prepare import Sources, prepare
+from submillion.training.start import fit_head_probe, start_head
 
 SPACE = """
 space:
@@ -225,21 +230,40 @@ def test_heads_start_from_some_rows_and_no_others_are_embedded(files, tmp_path, 
         embedded.append(len(ids))
         return embed_frozen(model, ids, batch_size)
 
-    def fit(features, labels, *rest):
+    def fit(features, labels, *rest, **named):
         fitted.append((len(features), len(labels)))
-        return fit_probe(features, labels, *rest)
+        return fit_probe(features, labels, *rest, **named)
 
     monkeypatch.setattr(short, "embed_frozen", embed)
-    monkeypatch.setattr(short, "fit_probe", fit)
+    monkeypatch.setattr("submillion.baselines.fit_probe", fit)
     record = of_shares(
         files, tmp_path, "{share: 0.1, num_train_epochs: 1}, {share: 0.6, num_train_epochs: 1}"
     )
     n_first = record["trainings"][0]["train_rows"]
     assert n_first < 20
     assert embedded == [20]
-    assert fitted == [(n_first, n_first), (20, 20)]
+    assert fitted[:2] == [(n_first, n_first), (20, 20)]
     trained = sum(training["rows_seen"] for training in record["trainings"] if training["stage"] < 3)
     assert record["costs"]["rows_seen"] == trained + round(20 / 3)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "first"])
+def test_heads_start_as_those_of_train_do_labels_counting_as_they_will(files, pooling):
+    rows = learnable_rows(90)
+    rows = [row for row in rows if row[1] != rows[0][1]] + rows[:24:3]  # the first label has few
+    given = {"model": files["model"], "pooling": pooling, "min_rows_to_split": 10_000, "rank": 1}
+    heads = {}
+    for weights in (None, "balanced"):
+        prepared = prepare(load_recipe(**given, class_weights=weights), Sources(rows), Console(quiet=True))
+        by_search, by_train = prepared.build(), prepared.build()
+        ground = short.Ground(prepared, Console(quiet=True))
+        ground.start(by_search, prepared.recipe, len(rows))
+        embeddings = embed_frozen(by_train, prepared.train.input_ids)["mean"][ground.start_rows]
+        probe = fit_head_probe(by_train, prepared.train, ground.start_rows, embeddings, prepared.recipe)
+        start_head(by_train, *probe.head_weights())
+        heads[weights] = by_search.last_projection.weight.detach()
+        torch.testing.assert_close(heads[weights], by_train.last_projection.weight, rtol=1e-3, atol=1e-3)
+    assert not torch.allclose(heads[None], heads["balanced"], rtol=1e-1)
 
 
 def test_the_last_stage_is_judged_by_the_rows_that_it_leaves_out_too(files, tmp_path):

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from submillion.baselines import fit_probe
 from submillion.budget.plan import ALLOCATE, Plan
 from submillion.data.stratified import stratified_order
 from submillion.data.windows import taken
@@ -25,7 +24,7 @@ from submillion.temperature import tempered_log_loss
 from submillion.training.callbacks import read_history
 from submillion.training.fit import Labelled, fit_adapter, make_trainer
 from submillion.training.prepare import Prepared
-from submillion.training.start import most_start_rows, start_head
+from submillion.training.start import fit_on_features, most_start_rows, start_head
 from submillion.training.trainer import BudgetTrainer
 
 SCORED_ROW = 1 / 3
@@ -105,15 +104,13 @@ class Ground:
                     if pooling == "mean"
                     else head_inputs(model, ids, batch_size)
                 )
-        key = (*made_by, recipe.seed, n_rows)
+        counts = (str(recipe.training.class_weights), recipe.training.balanced_sampling)
+        key = (*made_by, recipe.seed, n_rows, *counts)
         if key not in self._heads:
-            probe = fit_probe(
-                self._features[made_by][:n_rows],
-                train.labels[self.start_rows[:n_rows]],
-                model.last_projection.out_features,
-                recipe.seed,
-                "unit" if pooling == "mean" else "standard",
-            )
+            order, _ = self._ordered(1.0)
+            features, labels = self._features[made_by][:n_rows], train.labels[order[:n_rows]]
+            n_labels = model.last_projection.out_features
+            probe = fit_on_features(features, np.arange(len(features)), labels, n_labels, recipe)
             self._heads[key] = probe.head_weights()
         start_head(model, *self._heads[key])
 

@@ -258,7 +258,9 @@ def _count_kept(trainer: BudgetTrainer, shape: Shape) -> int:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in owned:
             kept[storage.data_ptr()] = storage.nbytes()
-        return tensor.detach()  # the tensor itself may hold the node that keeps it: a cycle, and all its memory
+        return (
+            tensor.detach()
+        )  # the tensor itself may hold the node that keeps it: a cycle, and all its memory
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         loss = _forward(trainer, shape)

@@ -49,13 +49,29 @@ def fit_head_probe(
             fitted on what the head layers before the last put out, which is made here.
         recipe: With every default resolved.
     """
-    n_labels = model.last_projection.out_features
-    weights = baseline_weights(recipe.training, train.labels, n_labels)
-    labels, batch_size = train.labels[rows], recipe.training.per_device_eval_batch_size
+    features = embeddings
     if recipe.budget.pooling == "first":
+        batch_size = recipe.training.per_device_eval_batch_size
         features = head_inputs(model, taken(train.input_ids, rows), batch_size)
-        return fit_probe(features, labels, n_labels, recipe.seed, weights=weights)
-    return fit_mean_probe(embeddings, labels, n_labels, recipe.seed, weights)
+    return fit_on_features(features, rows, train.labels, model.last_projection.out_features, recipe)
+
+
+def fit_on_features(
+    features: np.ndarray, rows: np.ndarray, labels: np.ndarray, n_labels: int, recipe: Recipe
+) -> Probe:
+    """Fit the linear probe that a last projection starts from, each label counting as it will in training.
+
+    Args:
+        features: What the last projection is given for ``rows`` before any step, `[len(rows), width]`.
+        rows: Those of the train rows that the probe is fitted on.
+        labels: Of all rows that will train, `[n]`; where rows may have several, `[n, n_labels]`.
+        n_labels: Labels in all.
+        recipe: With every default resolved.
+    """
+    weights = baseline_weights(recipe.training, labels, n_labels)
+    if recipe.budget.pooling == "first":
+        return fit_probe(features, labels[rows], n_labels, recipe.seed, weights=weights)
+    return fit_mean_probe(features, labels[rows], n_labels, recipe.seed, weights)
 
 
 def as_baseline(probe: Probe, rows: np.ndarray, train: Labelled) -> Probe | None:
