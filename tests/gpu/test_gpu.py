@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import submillion
 from conftest import learnable_rows
@@ -146,6 +147,33 @@ def test_each_replay_draws_dropout_anew(stock, numerics):
     with torch.no_grad():
         expected = model(**batch()).loss.item()
     assert sum(losses) / len(losses) == pytest.approx(expected, rel=0.1)
+
+
+def test_a_whole_training_is_recorded_and_comes_to_what_a_plain_one_does(tiny_encoder, tmp_path, monkeypatch):
+    torch.backends.cuda.matmul.allow_tf32 = False
+    recorded, weights = [], {}
+    plain = StepGraphs._recorded
+    monkeypatch.setattr(StepGraphs, "_recorded", lambda *given: (recorded.append(1), plain(*given))[1])
+    for speedups in ("all", "-step_graphs"):
+        submillion.train(
+            learnable_rows(300),
+            output=tmp_path / speedups,
+            model=tiny_encoder("roberta"),
+            numerics="exact",
+            lora_dropout=0.0,
+            num_train_epochs=4,
+            gradient_accumulation_steps=3,
+            class_weights="balanced",
+            speedups=speedups,
+            quiet=True,
+        )
+        weights[speedups] = load_file(tmp_path / speedups / "adapter" / "adapter_model.safetensors")
+        if DEVICE.type == "cuda" and speedups == "all":
+            assert len(recorded) > 4  # three of them by the forecast
+            recorded.clear()
+    assert recorded == []
+    for name, value in weights["all"].items():
+        torch.testing.assert_close(value, weights["-step_graphs"][name], rtol=1e-2, atol=1e-3)
 
 
 def test_a_run_from_end_to_end(tiny_encoder, tmp_path):

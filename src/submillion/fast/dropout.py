@@ -2,7 +2,9 @@
 
 torch draws each element of a mask by itself, which takes as long as a fifth of a step in fp32; `drawn_mask` cuts two from
 each 64-bit number, a third of the time. In bf16 that is still too much: a pool of bytes is drawn once a micro-batch and each layer takes a window of it at a random place. Within a layer each
-element is dropped independently, with a probability of whole 256ths that is ``p`` in the mean over micro-batches; two layers of the same micro-batch share numbers, at a random shift.
+element is dropped independently, with a probability of whole 256ths that is ``p`` in the mean over micro-batches; two
+layers of the same micro-batch share numbers, at a random shift (the same for all recorded micro-batches of a shape; see
+`submillion.training.step_graphs`).
 """
 
 import math
@@ -47,6 +49,7 @@ class MaskPool:
         self.dtype = dtype
         self.widest = widest
         self._pool = torch.empty(0, dtype=dtype)
+        self._taken: set[int] = set()
 
     def draw(self, n_tokens: int, device: torch.device) -> None:
         """Draw a new pool for one micro-batch; masks handed out before stay as they are."""
@@ -65,6 +68,7 @@ class MaskPool:
         else:
             kept = torch.ones_like(kept)
         self._pool = kept.to(self.dtype)
+        self._taken.clear()
 
     def mask(self, n_tokens: int, width: int) -> torch.Tensor:
         """Return a mask of zeros and ones, `[tokens, width]`.
@@ -77,4 +81,9 @@ class MaskPool:
         if n_places < 1:
             raise ValueError(f"a mask of {n_tokens} x {width} was asked of a pool of {len(self._pool)}")
         start = int(torch.randint(n_places, ()).item()) // 32 * 32
+        if 32 * len(self._taken) >= n_places - 32:
+            self._taken.clear()
+        while start in self._taken:  # by another layer, which would drop the same elements
+            start = (start + 32) % n_places // 32 * 32
+        self._taken.add(start)
         return self._pool[start : start + size].view(n_tokens, width)

@@ -216,7 +216,8 @@ class TrainingConfig(Section):
     )
     speedups: str | tuple[str, ...] = Field(
         "all",
-        description="Pieces of the fast path that are on: all, none, or names from docs/reference/speed.md.",
+        description="Pieces of the fast path that are on: all, none, or names from docs/reference/speed.md; with - before each, "
+        "all but these.",
     )
     fp16: bool = Field(False, description="Mixed precision on a GPU; without one fp32 is used, and said.")
     metric_for_best_model: Literal["accuracy", "macro_f1", "micro_f1", "shifted_accuracy"] | None = Field(
@@ -276,16 +277,25 @@ class TrainingConfig(Section):
         if value in (("all",), ("none",)):  # as the flag's list has it
             return value[0]
         names = (value,) if isinstance(value, str) else value
-        if value not in ("all", "none") and (unknown := [name for name in names if name not in SPEEDUPS]):
+        if value in ("all", "none"):
+            return value
+        if unknown := [name for name in names if name.removeprefix("-") not in SPEEDUPS]:
             raise ValueError(f"no speed-up is called {unknown[0]!r}: all, none, or {', '.join(SPEEDUPS)}")
+        if len({name.startswith("-") for name in names}) > 1:
+            raise ValueError(
+                "give names of speed-ups that are on, or with - before each those that are off, not both"
+            )
         return value
 
     @property
     def pieces(self) -> frozenset[str]:
         """The names of the pieces that are on."""
-        if isinstance(self.speedups, str) and self.speedups in ("all", "none"):
-            return frozenset(SPEEDUPS if self.speedups == "all" else ())
-        return frozenset((self.speedups,) if isinstance(self.speedups, str) else self.speedups)
+        names = (self.speedups,) if isinstance(self.speedups, str) else self.speedups
+        if names == ("none",):
+            return frozenset()
+        if names == ("all",) or any(name.startswith("-") for name in names):
+            return frozenset(name for name in SPEEDUPS if f"-{name}" not in names)
+        return frozenset(names)
 
 
 class EvaluationConfig(Section):

@@ -11,8 +11,10 @@ import torch
 from rich.console import Console
 from sklearn.metrics import accuracy_score, log_loss
 from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArguments
+from transformers.training_args import ParallelMode
 
 from submillion.budget.families import max_positions
+from submillion.budget.methods import FAST
 from submillion.budget.plan import Plan
 from submillion.confusion import macro_f1
 from submillion.fast.block import FastBlock
@@ -105,12 +107,12 @@ def make_trainer(
 
 
 def _can_record(model: Classifier, plan: Plan, recipe: Recipe, arguments: TrainingArguments) -> bool:
-    """Whether micro-batches may be recorded: on one GPU, by the fast blocks, where nothing scales or prunes in between."""
+    """Whether micro-batches may be recorded: on one GPU, by the fast blocks, where no loss is scaled."""
     return (
         "step_graphs" in recipe.training.pieces
         and not (arguments.use_cpu or arguments.fp16)
-        and int(arguments.world_size) == 1
-        and plan.method != "adalora"
+        and arguments.parallel_mode == ParallelMode.NOT_PARALLEL
+        and plan.method in FAST  # of other methods, blocks without an adapter are fast too
         and any(isinstance(module, FastBlock) for module in model.modules())
     )
 

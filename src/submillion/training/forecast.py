@@ -22,7 +22,7 @@ import torch
 from submillion.data.windows import Windows
 from submillion.errors import RunError
 from submillion.scoring import score
-from submillion.training.step_graphs import AS_THEY_COME
+from submillion.training.step_graphs import AS_THEY_COME, MOST_TOKENS
 from submillion.training.trainer import BudgetTrainer, rows_at_once
 
 _SMALL_LENGTHS = (8, 16, 32)
@@ -135,6 +135,8 @@ def _undone(trainer: BudgetTrainer) -> Iterator[None]:
     finally:
         for parameter in trainer.model.parameters():
             parameter.grad = None
+        if trainer.graphs is not None:
+            trainer.graphs.forget()
 
 
 def _made_up(trainer: BudgetTrainer, shape: Shape) -> dict[str, torch.Tensor]:
@@ -164,6 +166,8 @@ def _training_seconds(trainer: BudgetTrainer, shapes: Sequence[Shape], epochs: f
     """
     ordered = sorted(set(shapes), key=math.prod)
     chosen = {math.prod(shape): shape for shape in (ordered[0], ordered[len(ordered) // 2], ordered[-1])}
+    if trainer.graphs is not None:
+        _step(trainer, ordered[0])  # makes the gradients, after which shapes count anew
     measured = [_seconds(trainer, shape) for _, shape in sorted(chosen.items())]
     later = np.interp(
         [math.prod(shape) for shape in shapes], sorted(chosen), [seconds for _, seconds in measured]
@@ -176,13 +180,9 @@ def _seconds(trainer: BudgetTrainer, shape: Shape) -> tuple[float, float]:
     """Return the seconds by which one shape's first forward and backward passes are longer in all, and those of a later one."""
     times = []
     n_first = 1 if trainer.graphs is None else AS_THEY_COME + 1
-    batch, n_rows = _made_up(trainer, shape), torch.tensor(shape[0])
     for _ in range(n_first + 3):
         started = time.perf_counter()
-        if trainer.graphs is None:
-            _forward(trainer, shape).backward()  # type: ignore[no-untyped-call]
-        else:
-            trainer.graphs.step(batch, n_rows.to(batch["labels"].device))
+        _step(trainer, shape)
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         times.append(time.perf_counter() - started)
@@ -190,6 +190,15 @@ def _seconds(trainer: BudgetTrainer, shape: Shape) -> tuple[float, float]:
             break
     later = float(np.mean(times[n_first:] or times))
     return sum(max(0.0, each - later) for each in times[:n_first]), later
+
+
+def _step(trainer: BudgetTrainer, shape: Shape) -> None:
+    """Run a made-up micro-batch forward and backward, recorded where the trainer records."""
+    if trainer.graphs is None:
+        _forward(trainer, shape).backward()  # type: ignore[no-untyped-call]
+    else:
+        batch = _made_up(trainer, shape)
+        trainer.graphs.step(batch, torch.tensor(shape[0], device=batch["labels"].device))
 
 
 def _scoring_seconds(trainer: BudgetTrainer, rows: Sequence[Sequence[int]]) -> float:
@@ -212,12 +221,12 @@ def _peak_bytes(
         RunError: If that is more than there is.
     """
     shapes = {shape for step in steps for shape in step}
-    longest = max(shapes, key=lambda shape: (math.prod(shape), shape[1]))
-    config = trainer.model.config
-    kept = _kept_bytes(trainer, longest)
-    passing = 3 * math.prod(longest) * (getattr(config, "intermediate_size", None) or config.hidden_dim) * 4
+    longest = max(shapes, key=_size)
     n_trainable = trainer.plan.trainable_parameters
-    more = kept + passing + 12 * n_trainable  # gradients and AdamW's two moments, in fp32
+    more = _running_bytes(trainer, longest) + 12 * n_trainable  # gradients and AdamW's two moments, in fp32
+    recorded = [shape for shape in shapes if trainer.graphs is not None and math.prod(shape) <= MOST_TOKENS]
+    if recorded:  # recordings share memory of their own, of which the others have no use
+        more += _running_bytes(trainer, max(recorded, key=_size))
     more, after = more + _BEYOND, 0.0  # a GPU has no part in the baselines
     if trainer.args.use_cpu:
         built = _SHAPE_BYTES * len(shapes)
@@ -228,6 +237,7 @@ def _peak_bytes(
             f"training needs about {more / 1e9:.1f} GB more memory and {free / 1e9:.1f} GB are free: lower "
             f"per_device_train_batch_size (now {trainer.args.per_device_train_batch_size}) or max_length "
             f"(the longest batch has {longest[1]} tokens a row)"
+            + (", or give --speedups=-step_graphs" if recorded else "")
         )
     if after > free:
         raise RunError(
@@ -235,6 +245,17 @@ def _peak_bytes(
             "on fewer rows (max_rows_per_class)"
         )
     return float(max(held + more, held + after, largest))
+
+
+def _size(shape: Shape) -> tuple[int, int]:
+    return math.prod(shape), shape[1]
+
+
+def _running_bytes(trainer: BudgetTrainer, shape: Shape) -> float:
+    """Return what a micro-batch of this shape takes while it runs: what it keeps for its backward pass, and what passes."""
+    config = trainer.model.config
+    widest = getattr(config, "intermediate_size", None) or config.hidden_dim
+    return _kept_bytes(trainer, shape) + 3 * math.prod(shape) * widest * 4
 
 
 def _kept_bytes(trainer: BudgetTrainer, longest: Shape) -> float:
@@ -272,7 +293,8 @@ def _memory() -> tuple[int, int, int]:
     """Return bytes held by this process, free for it, and the most that it has held so far."""
     if torch.cuda.is_available():
         free, _ = torch.cuda.mem_get_info()
-        return torch.cuda.memory_allocated(), free, peak_bytes()
+        held = torch.cuda.memory_allocated()
+        return held, free + torch.cuda.memory_reserved() - held, peak_bytes()
     free = min(psutil.virtual_memory().available, _free_in_group())
     return psutil.Process().memory_info().rss, free, peak_bytes()
 
@@ -280,7 +302,7 @@ def _memory() -> tuple[int, int, int]:
 def peak_bytes() -> int:
     """Return the most memory that this process has held so far, the GPU's where there is one."""
     if torch.cuda.is_available():
-        return int(torch.cuda.max_memory_allocated())
+        return int(torch.cuda.max_memory_reserved())  # what recordings hold is not allocated between replays
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

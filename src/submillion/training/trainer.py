@@ -156,7 +156,8 @@ class BudgetTrainer(Trainer):
         self.remove_callback(transformers.PrinterCallback)
         self.folder = Path(str(self.args.output_dir))
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self.graphs = None if record is None else StepGraphs(self._as_it_comes, trained, record)
+        seed = int(self.args.seed)
+        self.graphs = None if record is None else StepGraphs(self._as_it_comes, trained, record, seed)
         self.started, self.earlier_seconds = time.monotonic(), 0.0  # `fit` sets both
 
     @property
@@ -398,6 +399,8 @@ def fit(trainer: BudgetTrainer, resume: bool) -> None:
             trainer._load_from_checkpoint(str(whole[-1]))
         else:
             trainer.train(resume_from_checkpoint=str(whole[-1]) if whole else None)
+    if trainer.graphs is not None:
+        trainer.graphs.forget()
     trainer.load_best_epoch()
 
 

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 from submillion.cli.main import COMMANDS
 from submillion.cli.options import ONLY_IN_RECIPES, CommaList, Layers, given, recipe_options
 from submillion.cli.train import command as train
+from submillion.errors import ConfigError
 from submillion.recipe import BudgetConfig, Recipe, field_sections, load_recipe
 
 
@@ -100,6 +101,25 @@ def test_speedups_may_be_one_word_for_all(word):
     value = flags["speedups"].type.convert(word, None, None)
     assert load_recipe(speedups=value).training.speedups == word
     assert bool(load_recipe(speedups=value).training.pieces) == (word == "all")
+
+
+def test_speedups_may_be_all_but_some():
+    every = load_recipe().training.pieces
+    for given_flag, left_out in (
+        ("-packed", {"packed"}),
+        ("-packed,-step_graphs", {"packed", "step_graphs"}),
+    ):
+        value = parsed(f"--speedups={given_flag}")["speedups"]
+        assert load_recipe(speedups=value).training.pieces == every - left_out
+    assert load_recipe(speedups="packed").training.pieces == {"packed"}
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [("-nothing", "called '-nothing'"), (("packed", "-fused_qkv"), "not both")]
+)
+def test_speedups_that_are_not_there_or_on_and_off_are_refused(value, said):
+    with pytest.raises(ConfigError, match=said):
+        load_recipe(speedups=value)
 
 
 def test_lists_that_are_lists_already_stay():
