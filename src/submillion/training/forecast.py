@@ -254,7 +254,7 @@ def _size(shape: Shape) -> tuple[int, int]:
 def _running_bytes(trainer: BudgetTrainer, shape: Shape) -> float:
     """Return what a micro-batch of this shape takes while it runs: what it keeps for its backward pass, and what passes."""
     config = trainer.model.config
-    widest = getattr(config, "intermediate_size", None) or config.hidden_dim
+    widest: int = getattr(config, "intermediate_size", None) or config.hidden_dim
     return _kept_bytes(trainer, shape) + 3 * math.prod(shape) * widest * 4
 
 
