@@ -20,6 +20,7 @@ from submillion.recipe.sections import (
     Section,
     TrainingConfig,
     default_epochs,
+    default_learning_rate,
     field_sections,
 )
 
@@ -38,6 +39,7 @@ __all__ = [
     "TrainingConfig",
     "checked_recipe",
     "default_epochs",
+    "default_learning_rate",
     "field_sections",
     "lay_over",
     "load_recipe",
