@@ -146,9 +146,9 @@ def _made_up(trainer: BudgetTrainer, shape: Shape) -> dict[str, torch.Tensor]:
     input_ids = torch.randint(5, trainer.model.config.vocab_size, shape, device=device)
     mask = torch.ones_like(input_ids)
     mask[n_rows // 2 :, n_tokens - 1 :] = 0  # some padding, as batches have it
-    labels = torch.from_numpy(np.zeros_like(trainer.train_dataset.labels[:1]).repeat(n_rows, axis=0))
-    labels = labels.long() if labels.ndim == 1 else labels.float()
-    return {"input_ids": input_ids, "attention_mask": mask, "labels": labels.to(device)}
+    n_labels = trainer.train_dataset.labels.shape[1:]  # () where a row has one
+    labels = torch.zeros(n_rows, *n_labels, dtype=torch.float32 if n_labels else torch.int64, device=device)
+    return {"input_ids": input_ids, "attention_mask": mask, "labels": labels}
 
 
 def _forward(trainer: BudgetTrainer, shape: Shape) -> torch.Tensor:
@@ -279,9 +279,7 @@ def _count_kept(trainer: BudgetTrainer, shape: Shape) -> int:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in owned:
             kept[storage.data_ptr()] = storage.nbytes()
-        return (
-            tensor.detach()
-        )  # the tensor itself may hold the node that keeps it: a cycle, and all its memory
+        return tensor.detach()  # itself it may hold the node that keeps it: a cycle, with all its memory
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         loss = _forward(trainer, shape)
