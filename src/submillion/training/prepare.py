@@ -118,8 +118,7 @@ class Prepared:
 
     def replanned(self, recipe: Recipe, plan: Plan, n_rows: int) -> "Prepared":
         """Return the same rows and tokens for another recipe and plan, to be trained on ``n_rows`` of them."""
-        width = int(load_config(self.encoder).hidden_size)
-        rate = default_learning_rate(len(self.splits.train), plan.method, width)  # as for all rows
+        rate = _learning_rate(len(self.splits.train), plan, load_config(self.encoder))  # as for all rows
         resolved = _resolved(recipe, plan, n_rows, self.tokens["train"].max_length, rate)
         return replace(self, recipe=resolved, plan=plan)
 
@@ -163,7 +162,7 @@ def prepare(recipe: Recipe, sources: Sources, console: Console, *, for_many: boo
             "training": recipe.training.model_copy(update={"class_weights": weights}),
         }
     )
-    rate = default_learning_rate(len(splits.train), plan.method, int(config.hidden_size))
+    rate = _learning_rate(len(splits.train), plan, config)
     resolved = _resolved(recipe, plan, len(splits.train), tokens["train"].max_length, rate)
     if not for_many:
         check_training(resolved.training, plan, splits.validation is not None)
@@ -311,6 +310,11 @@ def _tokenize(
                 f"stride={stride} must be below max_length - 2 = {max_length - 2}: windows would not move on"
             )
     return {name: cut(rows, max_length, stride) for name, rows in whole.items()}, stride
+
+
+def _learning_rate(n_rows: int, plan: Plan, config: Any) -> float:
+    rank = max((plan.rank or 0, *plan.rank_pattern.values()))
+    return default_learning_rate(n_rows, plan.method, rank, int(config.hidden_size))
 
 
 def _resolved(recipe: Recipe, plan: Plan, n_rows: int, max_length: int, learning_rate: float) -> Recipe:

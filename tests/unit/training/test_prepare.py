@@ -13,7 +13,7 @@ QUIET = Console(file=io.StringIO())
 
 
 def prepared(tiny_encoder, n_rows, **fields):
-    recipe = load_recipe(model=tiny_encoder("bert"), rank=1, min_rows_to_split=10**9, **fields)
+    recipe = load_recipe(model=tiny_encoder("bert"), **{"rank": 1, "min_rows_to_split": 10**9, **fields})
     return prepare(recipe, Sources(learnable_rows(n_rows)), QUIET), recipe
 
 
@@ -24,6 +24,7 @@ def prepared(tiny_encoder, n_rows, **fields):
         (1_999, {}, 6, 1e-3),
         (2_000, {}, 6, 2e-3),
         (2_000, {"method": "rslora"}, 6, 1e-3),
+        (2_000, {"rank": 9}, 6, 1e-3),
         (2_000, {"learning_rate": 3e-4, "num_train_epochs": 1.5}, 1.5, 3e-4),
     ],
 )
