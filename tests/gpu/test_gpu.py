@@ -4,7 +4,6 @@ Where there is none, all but the waiting and the recording runs on the CPU, so t
 """
 
 import copy
-from collections.abc import Mapping
 
 import pytest
 import torch
@@ -16,7 +15,7 @@ from submillion.budget import make_plan
 from submillion.model.build import Classifier, build_model, make_fast
 from submillion.model.device import choose_device, has_bf16
 from submillion.speedups import SPEEDUPS
-from submillion.training.step_graphs import StepGraphs, on_card
+from submillion.training.step_graphs import Inputs, Run, StepGraphs, on_card
 
 pytestmark = pytest.mark.gpu
 DEVICE = choose_device()
@@ -93,20 +92,28 @@ def test_blocks_do_not_wait_for_the_device(stock):
         torch.cuda.set_sync_debug_mode("default")
 
 
-def steps(model: Classifier, n_steps: int, *, recorded: bool) -> tuple[list[float], dict[str, torch.Tensor]]:
-    """Run a few steps of plain gradient descent on one batch; return their losses and what was trained."""
-    trained = [parameter for parameter in model.train().parameters() if parameter.requires_grad]
+def run_of(model: Classifier) -> Run:
+    """Return what runs a micro-batch forward and backward."""
 
-    def run(inputs: Mapping[str, torch.Tensor], divisor: torch.Tensor) -> torch.Tensor:
+    def run(inputs: Inputs, divisor: torch.Tensor) -> torch.Tensor:
         loss = model(**inputs, num_items_in_batch=divisor).loss
         loss.backward()
         return loss.detach()
 
-    graphs = StepGraphs(run, trained, on_card()) if recorded else None
+    return run
+
+
+def steps(model: Classifier, n_steps: int, *, recorded: bool) -> tuple[list[float], dict[str, torch.Tensor]]:
+    """Run a few steps of plain gradient descent on one batch; return their losses and what was trained."""
+    trained = [parameter for parameter in model.train().parameters() if parameter.requires_grad]
+
+    graphs = StepGraphs(run_of(model), trained, on_card()) if recorded else None
     inputs, divisor, losses = batch(), torch.tensor(16, device=DEVICE), []
     optimizer = torch.optim.SGD(trained, lr=0.05)
     for _ in range(n_steps):
-        losses.append((run(inputs, divisor) if graphs is None else graphs.step(inputs, divisor)).item())
+        losses.append(
+            (run_of(model)(inputs, divisor) if graphs is None else graphs.step(inputs, divisor)).item()
+        )
         optimizer.step()
         optimizer.zero_grad(set_to_none=False)
     assert graphs is None or graphs.n_recorded == 1
@@ -135,12 +142,7 @@ def test_each_replay_draws_dropout_anew(stock, numerics):
     model = make_fast(stock, numerics, ALL)
     trained = [parameter for parameter in model.train().parameters() if parameter.requires_grad]
 
-    def run(inputs: Mapping[str, torch.Tensor], divisor: torch.Tensor) -> torch.Tensor:
-        loss = model(**inputs, num_items_in_batch=divisor).loss
-        loss.backward()
-        return loss.detach()
-
-    graphs = StepGraphs(run, trained, on_card())
+    graphs = StepGraphs(run_of(model), trained, on_card())
     losses = [graphs.step(batch(), torch.tensor(16, device=DEVICE)).item() for _ in range(24)]
     assert len({round(loss, 6) for loss in losses[-20:]}) > 15
     model.eval()
