@@ -69,7 +69,6 @@ def run(data: str, seed: int) -> dict[str, Any]:
         "trainable_parameters": record["plan"]["trainable_parameters"],
         "epochs": record["recipe"]["training"]["num_train_epochs"],
         "best_epoch": record["best_epoch"],
-        "learning_rate": record["recipe"]["training"]["learning_rate"],
         "max_length": record["data"]["max_length"],
         "share_of_rows_cut": record["data"]["share_of_rows_cut"],
         "train_rows": record["data"]["splits"]["train"]["n_rows"],

@@ -50,14 +50,7 @@ def run(data: str, way: str, seed: int) -> dict[str, Any]:
     n_rows, fields = DATA[data]
     train, test = texts.read(data)
     record, report = train_and_test(
-        texts.fixed(train, n_rows),
-        test,
-        seed=seed,
-        budget=BUDGET,
-        max_rank=None,
-        learning_rate=1e-3,
-        **fields,
-        **WAYS[way],
+        texts.fixed(train, n_rows), test, seed=seed, budget=BUDGET, max_rank=None, **fields, **WAYS[way]
     )
     return {
         "accuracy": report["accuracy"]["value"],

@@ -5,8 +5,7 @@
     python benchmarks/many_rows.py --summary              the table, without computing
 
 At most 12,000 rows of AG News, Reuters R8 and R52, cut as the recipe cuts them by default, and 20 Newsgroups at 256 tokens; two seeds,
-each of which leaves other 1,000 train rows out. There are no rows for validation, so that the last epoch counts. The learning rate is 1e-3 unless it is named, as few rows have it; so
-many have 2e-3 by default, and 3 epochs from 5,000 rows on, 6 from 500.
+each of which leaves other 1,000 train rows out. There are no rows for validation, so that the last epoch counts. By default there are 3 passes from 5,000 rows on, and 6 from 500.
 """
 
 import argparse
@@ -53,7 +52,7 @@ def main() -> None:
         if not stands(NAME, **key):
             left_out, rest = divided(data, seed)
             names = ("adapter", *BASELINES) if candidate == MEASURED_BESIDE else ("adapter",)
-            fields = {"num_train_epochs": 6, "learning_rate": 1e-3, **DATA[data], **CANDIDATES[candidate]}
+            fields = {"num_train_epochs": 6, **DATA[data], **CANDIDATES[candidate]}
             append(NAME, measured(rest[:MOST_ROWS], left_out, seed, names, **fields), **key)
     print(summary())
 

@@ -44,7 +44,6 @@ def run(train: pd.DataFrame, left_out: pd.DataFrame, seed: int, numerics: str) -
             seed=seed,
             numerics=numerics,
             num_train_epochs=2,
-            learning_rate=1e-3,
             base_dropout=0.0,
             min_rows_to_split=10**9,
             quiet=True,

@@ -43,12 +43,7 @@ SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 N_ROWS = 1000
 NO_TRUTH = -2
 SETTINGS = ("task", "seed", "family", "share")
-FIELDS: dict[str, Any] = {
-    "max_length": 64,
-    "num_train_epochs": 2,
-    "learning_rate": 1e-3,
-    "calibration_share": 0.15,
-}
+FIELDS: dict[str, Any] = {"max_length": 64, "num_train_epochs": 2, "calibration_share": 0.15}
 
 
 def main() -> None:

@@ -67,7 +67,6 @@ def run(candidate: str, rows_a_class: int, n_left_out: int, seed: int) -> dict[s
             train,
             output=f"{folder}/run",
             seed=seed,
-            learning_rate=1e-3,
             min_rows_to_split=10**9,
             quiet=True,
             **CANDIDATES[candidate],

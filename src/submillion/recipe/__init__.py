@@ -20,7 +20,6 @@ from submillion.recipe.sections import (
     Section,
     TrainingConfig,
     default_epochs,
-    default_learning_rate,
     field_sections,
 )
 
@@ -39,7 +38,6 @@ __all__ = [
     "TrainingConfig",
     "checked_recipe",
     "default_epochs",
-    "default_learning_rate",
     "field_sections",
     "lay_over",
     "load_recipe",

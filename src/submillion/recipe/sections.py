@@ -28,20 +28,6 @@ def default_epochs(n_rows: int) -> float:
     return 12.0 if n_rows < 500 else 6.0 if n_rows < 5000 else 3.0
 
 
-def default_learning_rate(n_rows: int, method: str, rank: int, width: int) -> float:
-    """Return the peak learning rate for so many train rows where the recipe leaves it open.
-
-    Twice as high from 2,000 rows on, where that was measured: LoRA of rank 8 on all-MiniLM-L6-v2, 384 wide (`benchmarks/many_rows.py`
-    and `default_recipe.py`). A rank of 30 loses points by such a rate (`search_against_grid.py`), and wider encoders take lower ones.
-
-    >>> [default_learning_rate(n_rows, "lora", 8, 384) for n_rows in (1999, 2000)]
-    [0.001, 0.002]
-    >>> [default_learning_rate(2000, "lora", 30, 384), default_learning_rate(2000, "lora", 8, 768)]
-    [0.001, 0.001]
-    """
-    return 2e-3 if n_rows >= 2000 and method == "lora" and rank <= 8 and width <= 384 else 1e-3
-
-
 class Section(BaseModel):
     """A frozen part of a recipe; unknown keys are refused."""
 
@@ -199,12 +185,7 @@ class TrainingConfig(Section):
         gt=0,
         description="Passes over train. Default: by its rows, 12 below 500, 6 below 5,000, else 3.",
     )
-    learning_rate: float | None = Field(
-        None,
-        gt=0,
-        description="Peak learning rate of AdamW. Default: 1e-3; from 2,000 train rows on 2e-3, for lora of rank 8 at "
-        "most on an encoder at most 384 wide.",
-    )
+    learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate of AdamW.")
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = Field(
         "cosine", description="Learning-rate schedule after the warm-up."
     )

@@ -226,11 +226,9 @@ def came_through(stage: int, results: Results) -> list[int]:
 
 def _diverged(candidate: Candidate) -> str:
     """Say what to do where the training in full of the recommended candidate diverged; the next one is no better known."""
-    rate = candidate.recipe.training.learning_rate
-    which_is = f", which is {rate:g}," if rate else ""
     return (
         f"the final run of the recommended candidate {candidate.number} ({candidate.name}) diverged, and would again: lower "
-        f"the learning_rate{which_is} and search anew into another --output"
+        f"the learning_rate, which is {candidate.recipe.training.learning_rate:g}, and search anew into another --output"
     )
 
 

@@ -24,7 +24,7 @@ from submillion.model.build import Classifier, build_model
 from submillion.model.device import choose_device, choose_numerics, why_slow
 from submillion.model.initialise import start_from_components
 from submillion.multi_label import SINGLE_LABEL
-from submillion.recipe import SOURCE_FIELDS, DataConfig, Recipe, default_epochs, default_learning_rate
+from submillion.recipe import SOURCE_FIELDS, DataConfig, Recipe, default_epochs
 from submillion.terminal import on_one_line
 from submillion.training.allocate import allocate_ranks, principal_components
 from submillion.training.checks import check_training
@@ -118,8 +118,7 @@ class Prepared:
 
     def replanned(self, recipe: Recipe, plan: Plan, n_rows: int) -> "Prepared":
         """Return the same rows and tokens for another recipe and plan, to be trained on ``n_rows`` of them."""
-        rate = _learning_rate(len(self.splits.train), plan, load_config(self.encoder))  # as for all rows
-        resolved = _resolved(recipe, plan, n_rows, self.tokens["train"].max_length, rate)
+        resolved = _resolved(recipe, plan, n_rows, self.tokens["train"].max_length)
         return replace(self, recipe=resolved, plan=plan)
 
     @property
@@ -162,8 +161,7 @@ def prepare(recipe: Recipe, sources: Sources, console: Console, *, for_many: boo
             "training": recipe.training.model_copy(update={"class_weights": weights}),
         }
     )
-    rate = _learning_rate(len(splits.train), plan, config)
-    resolved = _resolved(recipe, plan, len(splits.train), tokens["train"].max_length, rate)
+    resolved = _resolved(recipe, plan, len(splits.train), tokens["train"].max_length)
     if not for_many:
         check_training(resolved.training, plan, splits.validation is not None)
     prepared = Prepared(resolved, encoder, tokenizer, splits, plan, tokens, unlabelled)
@@ -312,12 +310,7 @@ def _tokenize(
     return {name: cut(rows, max_length, stride) for name, rows in whole.items()}, stride
 
 
-def _learning_rate(n_rows: int, plan: Plan, config: Any) -> float:
-    rank = max((plan.rank or 0, *plan.rank_pattern.values()))
-    return default_learning_rate(n_rows, plan.method, rank, int(config.hidden_size))
-
-
-def _resolved(recipe: Recipe, plan: Plan, n_rows: int, max_length: int, learning_rate: float) -> Recipe:
+def _resolved(recipe: Recipe, plan: Plan, n_rows: int, max_length: int) -> Recipe:
     """Return the recipe with every default that the data or the plan decided filled in."""
     epochs = recipe.training.num_train_epochs or default_epochs(n_rows)
     base_dropout = recipe.model.base_dropout
@@ -343,13 +336,7 @@ def _resolved(recipe: Recipe, plan: Plan, n_rows: int, max_length: int, learning
             "model": recipe.model.model_copy(
                 update={"base_dropout": base_dropout if numerics == "exact" else 0.0}
             ),
-            "training": recipe.training.model_copy(
-                update={
-                    "num_train_epochs": epochs,
-                    "learning_rate": recipe.training.learning_rate or learning_rate,
-                    "numerics": numerics,
-                }
-            ),
+            "training": recipe.training.model_copy(update={"num_train_epochs": epochs, "numerics": numerics}),
         }
     )
 
