@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ import torch
 from submillion.data.windows import Windows
 from submillion.errors import RunError
 from submillion.scoring import score
+from submillion.training.crowding import Crowding, measured_crowding
 from submillion.training.step_graphs import AS_THEY_COME, MOST_TOKENS
 from submillion.training.trainer import BudgetTrainer, rows_at_once
 
@@ -52,11 +53,13 @@ class Forecast:
         minutes: Training and scoring validation, cross-validation included; early stopping is not foreseen.
         peak_gb: The process's largest resident memory, or the GPU's, in 10**9 bytes.
         share_cut: Share of the train rows that are longer than ``max_length``, from 0 to 1.
+        crowding: How far other processes took the cores meanwhile.
     """
 
     minutes: float
     peak_gb: float
     share_cut: float
+    crowding: Crowding = field(default_factory=Crowding)
 
     def to_json(self) -> dict[str, float]:
         """Return it for `run.json`."""
@@ -100,7 +103,8 @@ def forecast(
     steps, epochs = _steps(trainer), float(trainer.args.num_train_epochs)
     with _undone(trainer):
         peak = _peak_bytes(trainer, steps, held_bytes, baseline_bytes)
-        seconds = _training_seconds(trainer, [shape for step in steps for shape in step], epochs)
+        with measured_crowding() as crowding:
+            seconds = _training_seconds(trainer, [shape for step in steps for shape in step], epochs)
     seconds += epochs * _LOOP_SECONDS * len(steps) / trainer.args.gradient_accumulation_steps
     if trainer.validation is not None:
         times = (
@@ -109,7 +113,7 @@ def forecast(
         rows = trainer.validation
         scored = rows.windows if isinstance(rows, Windows) else rows
         seconds += times * epochs * _scoring_seconds(trainer, scored)
-    return Forecast(trainings * seconds / 60, peak / 1e9, share_cut)
+    return Forecast(trainings * seconds / 60, peak / 1e9, share_cut, crowding)
 
 
 def _steps(trainer: BudgetTrainer) -> list[list[Shape]]:

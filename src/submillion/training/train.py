@@ -103,6 +103,8 @@ def _foretell(prepared: Prepared, model: Classifier, folder: RunFolder, console:
             trainer, n_cut / max(1, len(tokens)), trainings, held_bytes(prepared), baseline_bytes(prepared)
         )
     console.print(foretold.sentence(), highlight=False, soft_wrap=True)
+    if crowded := foretold.crowding.sentence(torch.get_num_threads()):
+        console.print(crowded, highlight=False, soft_wrap=True)
     return foretold
 
 
