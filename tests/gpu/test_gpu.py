@@ -42,6 +42,14 @@ def stock(tiny_encoder) -> Classifier:
     return model
 
 
+def drop_before_lora(model: Classifier, p: float) -> None:
+    """Set the adapters' dropout."""
+    for module in model.modules():
+        for dropout in getattr(module, "lora_dropout", {}).values():
+            if isinstance(dropout, torch.nn.Dropout):
+                dropout.p = p
+
+
 def batch() -> dict[str, torch.Tensor]:
     ids = torch.randint(4, 40, (16, 24), generator=torch.Generator().manual_seed(5))
     mask = torch.ones_like(ids)
@@ -71,12 +79,8 @@ def test_loss_and_gradients_are_the_stock_blocks(stock, numerics, tolerance):
 
 @pytest.mark.skipif(DEVICE.type == "cpu", reason="no GPU here")
 def test_blocks_do_not_wait_for_the_device(stock):
-    plan_dropout = copy.deepcopy(stock)
-    for module in plan_dropout.modules():
-        for dropout in getattr(module, "lora_dropout", {}).values():
-            if isinstance(dropout, torch.nn.Dropout):
-                dropout.p = 0.1
-    model = make_fast(plan_dropout, "fast", ALL).train()
+    drop_before_lora(stock, 0.1)
+    model = make_fast(stock, "fast", ALL).train()
     blocks = list(model.bare_encoder.encoder.layer)
     hidden = torch.randn(16, 24, model.config.hidden_size, device="cuda", dtype=torch.bfloat16)
     hidden.requires_grad_()
@@ -106,7 +110,6 @@ def run_of(model: Classifier) -> Run:
 def steps(model: Classifier, n_steps: int, *, recorded: bool) -> tuple[list[float], dict[str, torch.Tensor]]:
     """Run a few steps of plain gradient descent on one batch; return their losses and what was trained."""
     trained = [parameter for parameter in model.train().parameters() if parameter.requires_grad]
-
     graphs = StepGraphs(run_of(model), trained, on_card()) if recorded else None
     inputs, divisor, losses = batch(), torch.tensor(16, device=DEVICE), []
     optimizer = torch.optim.SGD(trained, lr=0.05)
@@ -135,13 +138,9 @@ def test_recorded_steps_train_as_plain_ones_do(stock, numerics):
 @pytest.mark.skipif(DEVICE.type == "cpu", reason="no GPU here")
 @pytest.mark.parametrize("numerics", ["exact", "fast"])
 def test_each_replay_draws_dropout_anew(stock, numerics):
-    for module in stock.modules():
-        for dropout in getattr(module, "lora_dropout", {}).values():
-            if isinstance(dropout, torch.nn.Dropout):
-                dropout.p = 0.3
+    drop_before_lora(stock, 0.3)
     model = make_fast(stock, numerics, ALL)
     trained = [parameter for parameter in model.train().parameters() if parameter.requires_grad]
-
     graphs = StepGraphs(run_of(model), trained, on_card())
     losses = [graphs.step(batch(), torch.tensor(16, device=DEVICE)).item() for _ in range(24)]
     assert len({round(loss, 6) for loss in losses[-20:]}) > 15

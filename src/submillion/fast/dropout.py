@@ -28,6 +28,10 @@ _SLACK = 1 << 16
 """Elements by which the pool is longer than the largest window: from so many places a window may start."""
 
 
+_APART = 32
+"""Elements between two places where a window may start."""
+
+
 class MaskPool:
     """Dropout masks from one pool of random bytes.
 
@@ -59,11 +63,11 @@ class MaskPool:
         whole, fraction = math.floor(self.p * 256), self.p * 256 % 1
         one_more = torch.rand((), device=device) < fraction
         kept = numbers.view(torch.uint8)
-        if (
-            device.type != "cpu"
-        ):  # nothing is read here: nobody waits for the card, and a replayed step draws anew
+        if device.type != "cpu":
+            # Not read here: nobody waits for the card, and a replayed step draws anew.
             kept = kept >= whole + one_more
-        elif dropped := whole + int(one_more):  # in place, a tenth of the time that comparing takes
+        elif dropped := whole + int(one_more):
+            # In place, a tenth of the time that comparing takes on a processor.
             kept = kept.clamp_(dropped - 1, dropped).sub_(dropped - 1)
         else:
             kept = torch.ones_like(kept)
@@ -80,10 +84,10 @@ class MaskPool:
         n_places = len(self._pool) - size + 1
         if n_places < 1:
             raise ValueError(f"a mask of {n_tokens} x {width} was asked of a pool of {len(self._pool)}")
-        start = int(torch.randint(n_places, ()).item()) // 32 * 32
-        if 32 * len(self._taken) >= n_places - 32:
+        start = int(torch.randint(n_places, ()).item()) // _APART * _APART
+        if _APART * len(self._taken) >= n_places - _APART:
             self._taken.clear()
         while start in self._taken:  # by another layer, which would drop the same elements
-            start = (start + 32) % n_places // 32 * 32
+            start = (start + _APART) % n_places // _APART * _APART
         self._taken.add(start)
         return self._pool[start : start + size].view(n_tokens, width)

@@ -276,9 +276,9 @@ class TrainingConfig(Section):
     def _known_speedups(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
         if value in (("all",), ("none",)):  # as the flag's list has it
             return value[0]
-        names = (value,) if isinstance(value, str) else value
         if value in ("all", "none"):
             return value
+        names = (value,) if isinstance(value, str) else value
         if unknown := [name for name in names if name.removeprefix("-") not in SPEEDUPS]:
             raise ValueError(f"no speed-up is called {unknown[0]!r}: all, none, or {', '.join(SPEEDUPS)}")
         if len({name.startswith("-") for name in names}) > 1:
