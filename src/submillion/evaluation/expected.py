@@ -128,7 +128,7 @@ def expect(
         Part("familiar", 1 - unlike.share.value, found["familiar"]),
         Part("unlike", unlike.share.value, found["unlike"]),
     )
-    familiar = found["familiar"].value if found["familiar"] else 0.0
+    familiar = found["familiar"].value if found["familiar"] else float(right.mean())
     worst = (1 - unlike.share.value) * familiar
     refused = _contradiction(found["unlike"], new, unlike) or _novelty(unlike, affinity)
     if refused is not None:

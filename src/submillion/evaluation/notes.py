@@ -49,6 +49,11 @@ def warn_of_rows_seen(split: str | None, seen: np.ndarray) -> list[str]:
     """Say where the figures speak of rows that the run has learnt or chosen by."""
     if split == "validation":
         return ["these are the run's validation rows: figures on rows that it chose by are optimistic"]
+    if split == "calibration":
+        return [
+            "these are the run's calibration rows: its temperature was fitted on them, so that the calibrated figures, and the "
+            "accuracy to expect, are optimistic"
+        ]
     n_seen = int(seen.sum())
     if not n_seen:
         return []

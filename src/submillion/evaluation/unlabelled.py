@@ -81,6 +81,8 @@ class Known:
             return None
         known = AnsweredRows(_joined(looks), _joined([part.scores.predictions for part in self.scored]))
         labels = _joined([part.labels for part in self.scored])
+        if len(np.unique(labels)) < 2:  # one centre gives no direction to look in
+            return None
         return affinity_to_labels(known, labels, AnsweredRows(look.frozen, predictions), unlike.scores)
 
 

@@ -58,11 +58,14 @@ def test_a_label_with_one_row_has_no_centre_for_it():
     assert affinity_to_labels(known, labels, known, np.ones(901)) == pytest.approx(1, abs=0.05)
 
 
-@pytest.mark.parametrize(("score", "is_told"), [(0.02, False), (0.2, True)])
-def test_hardly_an_unlike_row_has_no_affinity(score, is_told):
+@pytest.mark.parametrize(
+    ("score", "labels", "is_told"),
+    [(0.02, LABELS, False), (0.2, LABELS, True), (0.2, np.zeros(900, dtype=np.int64), False)],
+)
+def test_there_is_no_affinity_where_hardly_a_row_is_unlike_or_one_label_is_known(score, labels, is_told):
     embeddings, rng = rows(LABELS, seed=0).embeddings, np.random.default_rng(0)
     look = Look(embeddings.astype(np.float32), np.zeros((900, 8), np.float32), {})
     scores = Scores(rng.normal(size=(900, 3)), embeddings)
-    known = Known((ScoredRows(np.arange(900), LABELS, scores, {}),), {"calibration": look, "train": look})
+    known = Known((ScoredRows(np.arange(900), labels, scores, {}),), {"calibration": look, "train": look})
     unlike = Unlike(Interval(score, 0, 1, "rows", 0.95), 0.0, np.full(900, score), 0.5)
     assert (known.affinity(LABELS, look, unlike) is not None) == is_told

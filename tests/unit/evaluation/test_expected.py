@@ -65,6 +65,14 @@ def test_a_part_of_too_few_rows_has_no_figure():
     assert found.parts[1].accuracy is None
 
 
+def test_where_hardly_a_familiar_row_is_left_they_are_taken_to_be_as_often_right_as_known_ones():
+    known, right = confident(500)
+    scores = np.r_[np.zeros(36), np.ones(84)]
+    found = expect(known, right, confident(120, seed=1)[0], unlike(scores), seed=0)
+    assert found.parts[0].accuracy is None
+    assert found.if_unlike_are_wrong == pytest.approx(0.3 * right.mean())
+
+
 def test_no_estimate_is_given_where_the_model_contradicts_itself_on_the_unlike_rows():
     known = np.linspace(0.9, 1, 500)
     right = np.arange(500) >= 50  # right above 0.91

@@ -23,6 +23,23 @@ def test_the_share_is_found_where_unlike_rows_can_be_told_apart(share):
     assert found.scores.shape == (1000,)
 
 
+def test_the_interval_holds_the_share_also_where_unlike_rows_are_hard_to_tell_apart():
+    held = []
+    for seed in range(10):
+        for share in (0.1, 0.5, 1.0):
+            new = rows(600, round(600 * share), seed=100 + seed, far=0.45)
+            found = find_unlike(rows(900, seed=seed), new, seed=0).share
+            held.append(found.low <= share <= found.high)
+    assert np.mean(held) >= 0.9
+
+
+def test_where_no_row_is_unlike_the_interval_reaches_down_to_none():
+    lows = [
+        find_unlike(rows(400, seed=seed), rows(300, seed=100 + seed), seed=0).share.low for seed in range(20)
+    ]
+    assert np.mean(np.array(lows) == 0) >= 0.95
+
+
 def test_unlike_rows_have_the_higher_scores():
     found = find_unlike(rows(1500), rows(1000, 300, seed=1), seed=0)
     assert found.scores[700:].mean() > 0.9
