@@ -11,7 +11,10 @@ import submillion
 from conftest import learnable_rows, write_csv
 from submillion.cli.main import main
 from submillion.evaluation.unlike import Unlike
+from submillion.run import RunFolder
+from submillion.scoring import read_scores
 from submillion.statistics import Interval
+from submillion.temperature import fit_temperature
 
 
 def rows_of(n, seed=0):
@@ -48,7 +51,29 @@ def test_the_run_keeps_what_it_needs_and_no_text(run):
         "train.safetensors",
         "validation.safetensors",
     ]
-    assert json.loads((run / "run.json").read_text())["temperatures"]["adapter"] > 0
+
+
+def test_the_temperature_is_fitted_on_the_calibration_rows(run):
+    of_run = json.loads((run / "run.json").read_text())["temperatures"]["adapter"]
+    kept = {split: read_scores(RunFolder(run).scores(split)) for split in ("calibration", "validation")}
+    fitted = {split: fit_temperature(each.scores.logits, each.labels) for split, each in kept.items()}
+    assert of_run == pytest.approx(fitted["calibration"])
+    assert of_run != pytest.approx(fitted["validation"], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("split", "told"),
+    [
+        ("calibration", "its temperature was fitted on them"),
+        ("validation", "rows that it chose by are optimistic"),
+    ],
+)
+def test_rows_that_the_run_held_back_are_told_of(run, tmp_path, split, told):
+    numbers = read_scores(RunFolder(run).scores(split)).row_numbers
+    rows = [rows_of(750)[number] for number in numbers]
+    report = submillion.evaluate(run, rows, output=tmp_path / "out", quiet=True)
+    assert report["split"] == split
+    assert any(told in note for note in report["notes"])
 
 
 def test_of_familiar_rows_the_estimate_holds_the_truth(run, familiar):
