@@ -1,6 +1,6 @@
 """Rows of a known origin and rows that are not: the families of shift, divided before anything was tried.
 
-Development: `topic`, `typos`, `topic and typos`, `class`. Held out: `source`, `scan`, `written`, `cut`, `superclass`. All rows
+Development: `topic`, `typos`, `topic and typos`, `class`. Held out: `source`, `scan`, `written`, `cut`, `superclass`, `tweets`. All rows
 have true labels in the model's label set, save `class` and `superclass`, whose rows count as wrong: the model cannot say their
 label. `tweets` of an election have no label that is one of AG News's or is not: they serve the share unlike training alone. `class` was held out at first; every estimate failed on it, it went over to development, and `superclass` took its place.
 """

@@ -20,7 +20,8 @@ from submillion.errors import DataError, RunError
 from submillion.model.saved import load_saved
 from submillion.scoring import score
 from submillion.training import word_dropout
-from submillion.training.word_dropout import drop_tokens, shifted, special_ids
+from submillion.training.finish import finish_adapter
+from submillion.training.word_dropout import NoisyRows, drop_tokens, shifted, special_ids
 
 FIELDS = {
     "num_train_epochs": 4,
@@ -321,8 +322,16 @@ def test_unlabelled_texts_that_all_stand_in_a_split_are_refused(arguments, tmp_p
         submillion.train(output=tmp_path / "run", **arguments, unlabelled=texts)
 
 
-def test_the_keys_do_no_harm_in_cross_validation(arguments, tmp_path):
-    record = submillion.train(
+def test_the_keys_count_in_each_fold_of_cross_validation(arguments, tmp_path, monkeypatch):
+    done, is_noisy = [], []
+
+    def finished(trainer, *rest):
+        done.append(finish_adapter(trainer, *rest))
+        is_noisy.append(isinstance(trainer.train_dataset, NoisyRows))
+        return done[-1]
+
+    monkeypatch.setattr("submillion.training.cross_validation.finish_adapter", finished)
+    submillion.train(
         output=tmp_path / "run",
         **arguments | {"num_train_epochs": 2, "cv": 2},
         average_epochs=2,
@@ -330,7 +339,9 @@ def test_the_keys_do_no_harm_in_cross_validation(arguments, tmp_path):
         word_dropout=0.1,
         metric_for_best_model="shifted_accuracy",
     )
-    assert 0 < record["cross_validation"]["accuracy"]["value"] <= 1
+    assert is_noisy == [True, True]
+    assert [each["averaged_epochs"] for each in done] == [[1, 2], [1, 2]]
+    assert all(each["adapter_scale"]["scale"] in (0.5, 0.7, 0.85, 1.0) for each in done)
 
 
 def test_a_search_takes_the_keys(arguments, tmp_path):

@@ -54,7 +54,7 @@ from submillion.cli.options import (
     is_flag=True,
     flag_value=False,
     default=True,
-    help="Leave the texts out of report.html.",
+    help="Leave the texts out of report.html; single words that set groups of rows apart stay.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(run: str, data: str, as_json: bool, **asked: Any) -> None:
