@@ -6,6 +6,7 @@ label. `tweets` of an election have no label that is one of AG News's or is not:
 """
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,6 +83,39 @@ def task(name: str, seed: int) -> Task:
     return makers[name](seed)
 
 
+def unlabelled(name: str, seed: int, families: Iterable[str]) -> list[str]:
+    """Return up to `POOL` texts of each family, `familiar` among them, that no pool of the task holds; for self-training.
+
+    What a program wrote is written anew, by the same templates and chains.
+    """
+    makers = {"agnews": _more_agnews, "20ng": _more_newsgroups}
+    more = makers[name](seed)
+    return [text for family in families for text in more[family]()]
+
+
+def _more_agnews(seed: int) -> dict[str, Callable[[], Sequence[str]]]:
+    train, _ = texts.read("agnews")
+    _, rest = _first(train, N_TRAIN, seed)
+    drawn = rest["text"].sample(4 * POOL, random_state=seed).tolist()
+    familiar, typed, scanned, cut = (drawn[POOL * part : POOL * (part + 1)] for part in range(4))
+    return {
+        "familiar": lambda: familiar,
+        "typos": lambda: typos(typed, 0.08, seed + 1),
+        "source": lambda: _other_sources(seed, skipped=POOL // 4)["text"].tolist(),
+        "scan": lambda: misread(scanned, 0.08, seed + 1),
+        "written": lambda: _written(rest, seed + 1_000)["text"].tolist(),
+        "cut": lambda: truncated(cut, 6),
+    }
+
+
+def _more_newsgroups(seed: int) -> dict[str, Callable[[], Sequence[str]]]:
+    _, familiar, other = _parted_newsgroups(seed)
+    return {
+        "familiar": lambda: familiar["text"].iloc[2 * POOL : 3 * POOL].tolist(),
+        "topic": lambda: other["text"].iloc[POOL : 2 * POOL].tolist(),
+    }
+
+
 def _agnews(seed: int) -> Task:
     train, test = texts.read("agnews")
     kept, rest = _first(train, N_TRAIN, seed)
@@ -114,15 +148,7 @@ def _agnews_without(seed: int) -> Task:
 
 
 def _newsgroups(seed: int) -> Task:
-    both = _shuffled_newsgroups(seed)
-    seen: dict[str, str] = {}
-    unseen: dict[str, str] = {}
-    for superclass, groups in SUPERCLASSES.items():
-        turned = [groups[(seed + place) % len(groups)] for place in range(len(groups))]
-        for place, group in enumerate(turned):
-            (seen if place % 2 == 0 else unseen)[f"{superclass}.{group}"] = superclass
-    kept, familiar = _first(both.assign(label=both["label"].map(seen)).dropna(), N_TRAIN * 2 // 3, seed)
-    other = both.assign(label=both["label"].map(unseen)).dropna()
+    kept, familiar, other = _parted_newsgroups(seed)
     typed = familiar.iloc[POOL : POOL + POOL // 2]
     pools = {
         "familiar": familiar.iloc[:POOL],
@@ -132,6 +158,19 @@ def _newsgroups(seed: int) -> Task:
         ),
     }
     return Task(kept, {name: pool.reset_index(drop=True) for name, pool in pools.items()})
+
+
+def _parted_newsgroups(seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return train rows, the others of their groups, and the rows of the unseen half of the groups."""
+    both = _shuffled_newsgroups(seed)
+    seen: dict[str, str] = {}
+    unseen: dict[str, str] = {}
+    for superclass, groups in SUPERCLASSES.items():
+        turned = [groups[(seed + place) % len(groups)] for place in range(len(groups))]
+        for place, group in enumerate(turned):
+            (seen if place % 2 == 0 else unseen)[f"{superclass}.{group}"] = superclass
+    kept, familiar = _first(both.assign(label=both["label"].map(seen)).dropna(), N_TRAIN * 2 // 3, seed)
+    return kept, familiar, both.assign(label=both["label"].map(unseen)).dropna()
 
 
 def _newsgroups_without(seed: int) -> Task:
@@ -162,11 +201,12 @@ def _first(rows: pd.DataFrame, n_rows: int, seed: int) -> tuple[pd.DataFrame, pd
     return kept.reset_index(drop=True), rest.reset_index(drop=True)
 
 
-def _other_sources(seed: int) -> pd.DataFrame:
-    """Return rows of 20 Newsgroups and Reuters with AG News's labels, every label alike."""
+def _other_sources(seed: int, skipped: int = 0) -> pd.DataFrame:
+    """Return rows of 20 Newsgroups and Reuters with AG News's labels, every label alike, after so many of each label."""
     both = pd.concat([part for name in ("20ng", "r52") for part in texts.read(name)])
     both = both.assign(label=both["label"].map(ON_AGNEWS)).dropna().astype({"label": int})
-    each = [rows.sample(POOL // 4, random_state=seed) for _, rows in both.groupby("label")]
+    shuffled = (rows.sample(frac=1, random_state=seed) for _, rows in both.groupby("label"))
+    each = [rows.iloc[skipped : skipped + POOL // 4] for rows in shuffled]
     return pd.concat(each).sample(frac=1, random_state=seed)
 
 

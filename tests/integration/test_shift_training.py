@@ -21,6 +21,7 @@ from submillion.model.saved import load_saved
 from submillion.scoring import score
 from submillion.training import word_dropout
 from submillion.training.finish import finish_adapter
+from submillion.training.self_training import MOST_TIMES
 from submillion.training.word_dropout import NoisyRows, drop_tokens, shifted, special_ids
 
 FIELDS = {
@@ -257,7 +258,8 @@ def test_the_second_training_learns_from_what_the_first_is_sure_of(self_trained,
     told, n_train = record["self_training"], record["data"]["splits"]["train"]["n_rows"]
     assert told["threshold"] == 0.4
     assert told["n_unlabelled"] == record["data"]["unlabelled"]["n_rows"] == 150
-    assert 0 < told["n_used"] <= min(n_train, told["n_sure"])
+    assert 0 < told["n_used"] <= min(MOST_TIMES * n_train, told["n_sure"])
+    assert told["temperatures"].keys() == {"adapter", "tfidf_svm", "teacher"}
     kept = parquet.read_table(folder / "whole" / "pseudo_labels.parquet")
     names = record["data"]["label_names"]
     counts = np.bincount(kept["label"].to_numpy(), minlength=3).tolist()
@@ -282,6 +284,39 @@ def test_the_second_training_learns_from_what_the_first_is_sure_of(self_trained,
     plain = {name: value for name, value in asked.items() if name not in ("unlabelled",)}
     submillion.train(output=folder / "plain", **plain)
     assert sha256s(folder / "plain") != sha256s(folder / "whole")
+
+
+def test_tfidf_teaches_what_an_adapter_that_has_learnt_little_does_not_know(arguments, tmp_path):
+    rows, right = learnable_rows(150, seed=4), {}
+    truth = dict(zip(text_hashes(text for text, _ in rows), (label for _, label in rows), strict=True))
+    for teacher in ("adapter", "adapter_and_tfidf"):
+        record = submillion.train(
+            output=tmp_path / teacher,
+            **arguments | {"num_train_epochs": 1, "learning_rate": 1e-5},
+            unlabelled=[text for text, _ in rows],
+            self_training_threshold=0.01,
+            self_training_teacher=teacher,
+        )
+        kept = parquet.read_table(tmp_path / teacher / "pseudo_labels.parquet").to_pydict()
+        names = record["data"]["label_names"]
+        right[teacher] = np.mean(
+            [
+                truth[text] == names[label]
+                for text, label in zip(kept["text_sha256"], kept["label"], strict=True)
+            ]
+        )
+    assert right["adapter_and_tfidf"] >= 0.95 > right["adapter"]
+
+
+def test_without_rows_held_back_the_adapter_teaches_alone(arguments, tmp_path):
+    record = submillion.train(
+        output=tmp_path / "run",
+        **arguments | {"num_train_epochs": 1, "validation_share": 0, "calibration_share": 0},
+        unlabelled=[text for text, _ in learnable_rows(30, seed=4)],
+        self_training_threshold=0.01,
+    )
+    assert record["self_training"]["temperatures"] == {}
+    assert record["self_training"]["n_used"] == 30
 
 
 @pytest.mark.parametrize("training", [1, 2])

@@ -252,6 +252,10 @@ class TrainingConfig(Section):
         le=1,
         description="With unlabelled: how probable a label must be for its text to join train.",
     )
+    self_training_teacher: Literal["adapter_and_tfidf", "adapter"] = Field(
+        "adapter_and_tfidf",
+        description="With unlabelled: what gives the labels, the first training's adapter together with TF-IDF or alone.",
+    )
     logging_steps: int = Field(10, ge=1, description="Optimiser steps between two lines of history.jsonl.")
     save_steps: int | None = Field(
         None,

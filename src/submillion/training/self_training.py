@@ -1,6 +1,12 @@
-"""One training, or two: the second with the unlabelled texts that the first is sure of (Lee 2013, pseudo-labels)."""
+"""One training, or two: the second with the unlabelled texts that a teacher is sure of (Lee 2013, pseudo-labels).
+
+The teacher is the first training's adapter together with TF-IDF: two that err on different texts teach what either alone
+does not know (co-training; Blum and Mitchell 1998). Their scores, each at its temperature, are added, which multiplies the
+probabilities (a logarithmic opinion pool; Genest and Zidek 1986).
+"""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +16,32 @@ from pyarrow import parquet
 from rich.console import Console
 from scipy.special import softmax
 
+from submillion.baselines import fit_tfidf_svm
 from submillion.data.duplicates import HASH_LETTERS
+from submillion.data.splits import Rows
 from submillion.data.windows import joined
 from submillion.errors import RunError
 from submillion.model.adapter import freeze_unplanned
 from submillion.model.build import Classifier
 from submillion.run import RunFolder, write_json, written_atomically
 from submillion.scoring import score
-from submillion.temperature import fit_temperature
+from submillion.temperature import fit_temperature, fit_temperatures
 from submillion.training.checkpoints import complete_checkpoints
 from submillion.training.finish import finish_adapter
 from submillion.training.fit import Labelled, fit_adapter, make_trainer
 from submillion.training.prepare import Prepared
 from submillion.training.seconds import Seconds
 from submillion.training.trainer import BudgetTrainer, read_trained, write_trained
+from submillion.training.weights import baseline_weights
 
 START = "start.safetensors"
 """In `checkpoints/`: the trained parameters before the first step."""
 
 SECOND = "self-training"
 """The folder in `checkpoints/` of the second training's own."""
+
+MOST_TIMES = 4
+"""Unlabelled texts join train up to so many times its rows."""
 
 
 def pseudo_labels_of(folder: RunFolder) -> Path:
@@ -110,19 +122,15 @@ def _label(prepared: Prepared, model: Classifier, folder: RunFolder) -> dict[str
     if prepared.unlabelled is None:
         raise ValueError("there are no unlabelled texts")
     config, splits = prepared.recipe.training, prepared.splits
-    batch_size, temperature = config.per_device_eval_batch_size, 1.0
-    if splits.calibration is not None:
-        held_back = score(model, prepared.tokens["calibration"].input_ids, batch_size)
-        temperature = fit_temperature(held_back.logits, splits.calibration.labels)
-    logits = score(model, prepared.tokens["unlabelled"].input_ids, batch_size).logits
-    probabilities = softmax(logits.astype(np.float64) / temperature, axis=1)
-    rows = sure_rows(probabilities, config.self_training_threshold, len(splits.train))
+    scores, temperatures = _teacher(prepared, model, prepared.unlabelled.texts)
+    probabilities = softmax(scores, axis=1)
+    rows = sure_rows(probabilities, config.self_training_threshold, MOST_TIMES * len(splits.train))
     labels = probabilities[rows].argmax(axis=1)
     counts = np.bincount(labels, minlength=len(splits.label_names)).tolist()
     record = {
         "threshold": config.self_training_threshold,
-        "temperature": temperature,
-        "n_unlabelled": len(logits),
+        "temperatures": temperatures,
+        "n_unlabelled": len(probabilities),
         "n_sure": int(np.sum(probabilities.max(axis=1) >= config.self_training_threshold)),
         "n_used": len(rows),
         "used_per_class": dict(zip(splits.label_names, counts, strict=True)),
@@ -135,6 +143,36 @@ def _label(prepared: Prepared, model: Classifier, folder: RunFolder) -> dict[str
         with written_atomically(pseudo_labels_of(folder)) as temporary:
             parquet.write_table(pyarrow.table(table), temporary)
     return record
+
+
+def _teacher(
+    prepared: Prepared, model: Classifier, texts: Sequence[str]
+) -> tuple[np.ndarray, dict[str, float]]:
+    """Return the teacher's logits of the unlabelled ``texts``, `[n, n_labels]`, and the temperatures that they are made with.
+
+    These are fitted on the calibration rows, or on those of validation where there are none. Without either the adapter teaches
+    alone, as it is.
+    """
+    splits, batch_size = prepared.splits, prepared.recipe.training.per_device_eval_batch_size
+    held_back = "validation" if splits.calibration is None else "calibration"
+    known: Rows | None = getattr(splits, held_back)
+    logits = score(model, prepared.tokens["unlabelled"].input_ids, batch_size).logits.astype(np.float64)
+    if known is None:
+        return logits, {}
+    of_known = {"adapter": score(model, prepared.tokens[held_back].input_ids, batch_size).logits}
+    of_new = {"adapter": logits}
+    if prepared.recipe.training.self_training_teacher == "adapter_and_tfidf":
+        labels, n_labels = prepared.train.labels, len(splits.label_names)
+        weights = baseline_weights(prepared.recipe.training, labels, n_labels)
+        svm = fit_tfidf_svm(splits.train.texts, labels, n_labels, prepared.recipe.seed, weights)
+        of_known[svm.name], of_new[svm.name] = svm.scores(known.texts, {}), svm.scores(texts, {})
+    temperatures = fit_temperatures(of_known, known.labels)
+    pooled_known, pooled_new = (
+        np.sum([scores[name] / temperature for name, temperature in temperatures.items()], axis=0)
+        for scores in (of_known, of_new)
+    )
+    of_teacher = fit_temperature(pooled_known, known.labels)
+    return pooled_new / of_teacher, temperatures | {"teacher": of_teacher}
 
 
 def sure_rows(probabilities: np.ndarray, threshold: float, most: int) -> np.ndarray:

@@ -36,7 +36,7 @@ from submillion.training.frozen_rows import FrozenRows, baseline_bytes, held_byt
 from submillion.training.multi_label import default_thresholds, fit_thresholds
 from submillion.training.prepare import Prepared, Sources, prepare
 from submillion.training.seconds import Seconds
-from submillion.training.self_training import SECOND, train_adapter
+from submillion.training.self_training import MOST_TIMES, SECOND, train_adapter
 from submillion.training.trainer import BudgetTrainer
 
 
@@ -93,8 +93,9 @@ def _foretell(prepared: Prepared, model: Classifier, folder: RunFolder, console:
             model, prepared.plan, recipe, prepared.train, prepared.validation, Path(unused), console
         )
         trainings = 1 - share_done(folder.checkpoints)
-        if prepared.unlabelled is not None:  # a second one, of twice the rows at most
-            trainings += 2 * (1 - share_done(folder.checkpoints / SECOND))
+        if prepared.unlabelled is not None:  # a second one, on more rows
+            most = 1 + min(MOST_TIMES, len(prepared.unlabelled.texts) / len(prepared.splits.train))
+            trainings += most * (1 - share_done(folder.checkpoints / SECOND))
         is_crossed = folder.exists and folder.read()["cross_validation"] is not None
         if recipe.evaluation.cv is not None and not is_crossed:
             trainings += recipe.evaluation.cv - 1  # that many trainings, each on all rows but a part
