@@ -37,7 +37,8 @@ NAME = "speed"
 SOURCE = source(
     "fast", "training/trainer.py", "training/sampler.py", "training/step_graphs.py", "model", "scoring.py"
 )
-"""Rounds of another version of what runs in a step are kept, and not mixed in."""
+"""Rounds of another version of what runs in a step are kept, and not mixed in; the reference runs anew beside each, for
+machines differ from day to day."""
 
 
 def main() -> None:
@@ -52,7 +53,7 @@ def main() -> None:
     ):
         key = {"model": model, "side": side, "batch_size": batch_size, "round": number}
         key |= {"steps": options.steps, "without": "" if side == "reference" else options.without}
-        key["source"] = "" if side == "reference" else SOURCE
+        key["source"] = SOURCE
         if not any(line["settings"] == key for line in here()):
             append(NAME, in_own_process(model, side, batch_size, options.steps, options.without), **key)
     for model, batch_size in product_of(options.model, options.batch_size):
@@ -78,11 +79,7 @@ def summary(model: str, batch_size: int, without: str = "", steps: int = STEPS) 
             if line["settings"]
             == asked
             | {"side": side, "round": line["settings"]["round"]}
-            | (
-                {"without": "", "source": ""}
-                if side == "reference"
-                else {"without": without, "source": SOURCE}
-            )
+            | {"without": "" if side == "reference" else without, "source": SOURCE}
         ]
         for side in SIDES
     }
