@@ -1,0 +1,45 @@
+"""Two commands as a user starts them, a process each: how long `submillion --help` and `submillion quickstart` take.
+
+    python benchmarks/command_speed.py        a minute on 2 cores, quiet; the median of 20 starts of --help, one quickstart
+
+The quickstart includes all imports, training, its test rows and the report.
+"""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from record import append, source, stands
+
+NAME = "command_speed"
+COMMAND = Path(sys.executable).with_name("submillion")
+STARTS = 20
+
+
+def main() -> None:
+    version = source("")
+    if not stands(NAME, command="--help", source=version):
+        took = [seconds("--help") for _ in range(STARTS)]
+        append(
+            NAME,
+            {"median_s": round(statistics.median(took), 3), "longest_s": round(max(took), 3)},
+            command="--help",
+            source=version,
+        )
+    if not stands(NAME, command="quickstart", source=version):
+        with tempfile.TemporaryDirectory() as folder:
+            took = [seconds("quickstart", "--output", f"{folder}/run")]
+        append(NAME, {"seconds": round(took[0], 1)}, command="quickstart", source=version)
+
+
+def seconds(*arguments: str) -> float:
+    started = time.perf_counter()
+    subprocess.run([COMMAND, *arguments], capture_output=True, check=True)
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()
