@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -23,6 +22,7 @@ from submillion.data.windows import Windows
 from submillion.errors import RunError
 from submillion.scoring import score
 from submillion.training.crowding import Crowding, measured_crowding
+from submillion.training.free_memory import free_in_groups
 from submillion.training.step_graphs import AS_THEY_COME, MOST_TOKENS
 from submillion.training.trainer import BudgetTrainer, rows_at_once
 
@@ -297,7 +297,7 @@ def _memory() -> tuple[int, int, int]:
         free, _ = torch.cuda.mem_get_info()
         held = torch.cuda.memory_allocated()
         return held, free + torch.cuda.memory_reserved() - held, peak_bytes()
-    free = min(psutil.virtual_memory().available, _free_in_group())
+    free = min(psutil.virtual_memory().available, free_in_groups())
     return psutil.Process().memory_info().rss, free, peak_bytes()
 
 
@@ -307,23 +307,3 @@ def peak_bytes() -> int:
         return int(torch.cuda.max_memory_reserved())  # what recordings hold is not allocated between replays
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _free_in_group(folder: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return what the control group, such as a container's, leaves free; a very large number without a limit.
-
-    File pages that the kernel would drop for whoever needs memory count as free.
-    """
-    for limit_name, used_name, droppable in (
-        ("memory.max", "memory.current", "inactive_file"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
-    ):
-        try:
-            limit = (folder / limit_name).read_text().strip()
-            used = int((folder / used_name).read_text())
-            lines = (folder / limit_name).with_name("memory.stat").read_text().splitlines()
-        except (OSError, ValueError):
-            continue
-        dropped = sum(int(line.split()[1]) for line in lines if line.split()[0] == droppable)
-        return sys.maxsize if limit == "max" else int(limit) - used + dropped
-    return sys.maxsize

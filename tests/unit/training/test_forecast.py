@@ -105,24 +105,6 @@ def test_baselines_that_memory_is_too_short_for_are_refused_before_training(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_containers_limit_counts(tmp_path):
-    assert module._free_in_group(tmp_path) > 2**60
-    (tmp_path / "memory.stat").write_text("anon 300\ninactive_file 500\nactive_file 200\n")
-    (tmp_path / "memory.current").write_text("1000\n")
-    (tmp_path / "memory.max").write_text("max\n")
-    assert module._free_in_group(tmp_path) > 2**60
-    (tmp_path / "memory.max").write_text("5000\n")
-    assert module._free_in_group(tmp_path) == 4500
-
-
-def test_a_containers_limit_of_the_older_kind_counts(tmp_path):
-    (tmp_path / "memory").mkdir()
-    (tmp_path / "memory" / "memory.limit_in_bytes").write_text("5000\n")
-    (tmp_path / "memory" / "memory.usage_in_bytes").write_text("1000\n")
-    (tmp_path / "memory" / "memory.stat").write_text("inactive_file 9\ntotal_inactive_file 500\n")
-    assert module._free_in_group(tmp_path) == 4500
-
-
 def test_cross_validation_is_foretold_and_refused_before_its_first_fold(tiny_encoder, tmp_path, monkeypatch):
     told = []
     plain = module.forecast
