@@ -76,7 +76,9 @@ def make_trainer(
     groups_lengths = "length_groups" in config.pieces and pad_length is None
     slices_tokens = "token_slices" in config.pieces and arguments.use_cpu
     rows = _train_rows(train, recipe)
-    callbacks = _callbacks(recipe, len(train.input_ids), validation is not None, folder, console, history)
+    callbacks = _callbacks(
+        recipe, len(train.input_ids), validation is not None, arguments.world_size, folder, console, history
+    )
     schedule = RankSchedule(model.encoder) if plan.method == "adalora" else None
     loss = _loss(train, recipe, plan)
     trainer = BudgetTrainer(
@@ -118,16 +120,23 @@ def _can_record(model: Classifier, plan: Plan, recipe: Recipe, arguments: Traini
 
 
 def _callbacks(
-    recipe: Recipe, n_rows: int, has_validation: bool, folder: Path, console: Console, history: Path | None
+    recipe: Recipe,
+    n_rows: int,
+    has_validation: bool,
+    n_processes: int,
+    folder: Path,
+    console: Console,
+    history: Path | None,
 ) -> list[TrainerCallback]:
-    """Return what is done at the Trainer's hooks."""
+    """Return what is done at the Trainer's hooks; each of the processes runs a batch of its own at once."""
     config = recipe.training
-    n_batches = math.ceil(n_rows / config.per_device_train_batch_size)
+    rows_at_once = config.per_device_train_batch_size * n_processes
+    n_batches = math.ceil(n_rows / rows_at_once)
     callbacks = [
         SaveWithinEpoch(
             config.save_steps or SAVE_STEPS, math.ceil(n_batches / config.gradient_accumulation_steps)
         ),
-        ProgressBar(config.per_device_train_batch_size * config.gradient_accumulation_steps, console),
+        ProgressBar(rows_at_once * config.gradient_accumulation_steps, console),
     ]
     if history is not None:
         callbacks.append(History(history))

@@ -101,11 +101,14 @@ def forecast(
         RunError: If more memory is needed than is free; it says what to lower.
     """
     steps, epochs = _steps(trainer), float(trainer.args.num_train_epochs)
+    own = steps[
+        :: trainer.args.world_size
+    ]  # of several processes each runs its share, the first no smaller one
     with _undone(trainer):
         peak = _peak_bytes(trainer, steps, held_bytes, baseline_bytes)
         with measured_crowding() as crowding:
-            seconds = _training_seconds(trainer, [shape for step in steps for shape in step], epochs)
-    seconds += epochs * _LOOP_SECONDS * len(steps) / trainer.args.gradient_accumulation_steps
+            seconds = _training_seconds(trainer, [shape for step in own for shape in step], epochs)
+    seconds += epochs * _LOOP_SECONDS * len(own) / trainer.args.gradient_accumulation_steps
     if trainer.validation is not None:
         times = (
             2 if trainer.args.metric_for_best_model == "shifted_accuracy" else 1

@@ -254,6 +254,8 @@ class BudgetTrainer(Trainer):
         return is_best
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        if not self.args.should_save:  # the Trainer asks every process
+            return
         folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
         write_trained(self.model, folder / TRAINED)
