@@ -21,7 +21,7 @@ MOST_RECORDINGS = 64
 """Shapes that are recorded; more, as without `few_lengths`, run as they come."""
 
 MOST_TOKENS = 32_768
-"""Tokens of a micro-batch that is recorded: a larger one keeps the card busy as it comes, and would hold its memory twice."""
+"""Tokens of a micro-batch that is recorded, padding included: a larger one keeps the card busy as it comes, and would hold its memory twice."""
 
 Inputs = Mapping[str, torch.Tensor]
 Run = Callable[[Inputs, torch.Tensor], torch.Tensor]
@@ -82,6 +82,10 @@ class StepGraphs:
     def step(self, inputs: Inputs, divisor: torch.Tensor) -> torch.Tensor:
         """Run a micro-batch, its tensors on the device, and return its loss, a scalar that the next one may overwrite.
 
+        Args:
+            inputs: ``input_ids`` `[n, tokens]`, and whatever else it runs on.
+            divisor: What its loss is divided by, a scalar.
+
         Raises:
             RunError: If a micro-batch cannot be recorded.
         """
@@ -89,7 +93,7 @@ class StepGraphs:
         shape = tuple(value.shape for value in inputs.values())
         if shape not in self._recordings:
             self._met[shape] += 1
-            is_large = max(size.numel() for size in shape) > MOST_TOKENS
+            is_large = inputs["input_ids"].numel() > MOST_TOKENS
             if is_large or self._met[shape] <= AS_THEY_COME or self.n_recorded == MOST_RECORDINGS:
                 return self._drawn_alike(inputs, divisor)
             self._recordings[shape] = self._recorded(inputs, divisor)

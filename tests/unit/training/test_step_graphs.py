@@ -150,7 +150,7 @@ def weight() -> nn.Parameter:
 
 def graphs_of(weight: nn.Parameter, record=again) -> StepGraphs:
     def run(inputs, divisor):
-        loss = (weight * inputs["x"]).sum() / divisor
+        loss = (weight * inputs["input_ids"]).sum() / divisor
         loss.backward()
         return loss.detach()
 
@@ -160,7 +160,7 @@ def graphs_of(weight: nn.Parameter, record=again) -> StepGraphs:
 def test_each_shape_is_recorded_once_it_has_been_met_often(weight):
     graphs = graphs_of(weight)
     for n_rows in (3, 3, 5, 3, 3, 5):
-        loss = graphs.step({"x": torch.ones(n_rows, 2)}, torch.tensor(1))
+        loss = graphs.step({"input_ids": torch.ones(n_rows, 2)}, torch.tensor(1))
         assert loss == 3 * n_rows
     assert graphs.n_recorded == 1
     assert weight.grad.tolist() == [22, 22]
@@ -170,7 +170,7 @@ def test_what_is_replayed_reads_the_new_inputs_and_divisor(weight):
     graphs = graphs_of(weight)
     for number in range(1, 8):
         weight.grad = weight.grad if weight.grad is None else weight.grad.zero_()
-        loss = graphs.step({"x": torch.full((2,), float(number))}, torch.tensor(number))
+        loss = graphs.step({"input_ids": torch.full((2,), float(number))}, torch.tensor(number))
         assert loss == 3
         assert weight.grad.tolist() == [1, 1]
 
@@ -180,19 +180,28 @@ def test_large_shapes_and_more_than_so_many_run_as_they_come(weight, monkeypatch
     monkeypatch.setattr(step_graphs, "MOST_RECORDINGS", 2)
     graphs = graphs_of(weight)
     for n_rows in (5, 4, 3, 2) * 5:
-        assert graphs.step({"x": torch.ones(n_rows, 2)}, torch.tensor(1)) == 3 * n_rows
+        assert graphs.step({"input_ids": torch.ones(n_rows, 2)}, torch.tensor(1)) == 3 * n_rows
     assert graphs.n_recorded == 2
     assert weight.grad.tolist() == [70, 70]
 
 
+def test_a_few_rows_of_many_labels_are_not_large(weight, monkeypatch):
+    monkeypatch.setattr(step_graphs, "MOST_TOKENS", 8)
+    graphs = graphs_of(weight)
+    batch = {"input_ids": torch.ones(3, 2), "labels": torch.zeros(3, 3_000)}
+    for _ in range(AS_THEY_COME + 2):
+        graphs.step(batch, torch.tensor(1))
+    assert graphs.n_recorded == 1
+
+
 def test_recordings_are_dropped_where_gradients_are_other_tensors(weight):
     graphs = graphs_of(weight)
-    x = {"x": torch.ones(2)}
+    batch = {"input_ids": torch.ones(2)}
     for _ in range(AS_THEY_COME + 2):
-        graphs.step(x, torch.tensor(1))
+        graphs.step(batch, torch.tensor(1))
     assert graphs.n_recorded == 1
     weight.grad = None
-    graphs.step(x, torch.tensor(1))
+    graphs.step(batch, torch.tensor(1))
     assert graphs.n_recorded == 0
     assert weight.grad.tolist() == [1, 1]
 
@@ -208,11 +217,11 @@ def test_the_processors_random_numbers_are_those_of_the_shape_and_none_is_used_u
     state = torch.get_rng_state()
     graphs = StepGraphs(run, [], again, seed=3)
     for _ in range(AS_THEY_COME + 2):
-        graphs.step({"x": torch.ones(2)}, torch.tensor(1))
+        graphs.step({"input_ids": torch.ones(2)}, torch.tensor(1))
     assert torch.equal(torch.get_rng_state(), state)
     assert len(drawn) == AS_THEY_COME + 2
     assert len(set(drawn)) == 1
-    StepGraphs(run, [], again, seed=4).step({"x": torch.ones(2)}, torch.tensor(1))
+    StepGraphs(run, [], again, seed=4).step({"input_ids": torch.ones(2)}, torch.tensor(1))
     assert drawn[-1] != drawn[0]
 
 
@@ -222,8 +231,8 @@ def test_what_cannot_be_recorded_is_told_with_what_to_do(weight):
 
     graphs = graphs_of(weight, fail)
     for _ in range(AS_THEY_COME + 1):  # the first gave the weight its gradient
-        graphs.step({"x": torch.ones(2)}, torch.tensor(1))
+        graphs.step({"input_ids": torch.ones(2)}, torch.tensor(1))
     with pytest.raises(
         RunError, match=r"recorded for the GPU \(operation not permitted .*capturing\).*step_graphs"
     ):
-        graphs.step({"x": torch.ones(2)}, torch.tensor(1))
+        graphs.step({"input_ids": torch.ones(2)}, torch.tensor(1))
