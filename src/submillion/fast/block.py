@@ -76,7 +76,7 @@ class FastBlock(nn.Module):
         return not has_dropout and all(is_served(layer) for layer in self._layers)
 
     def unpack(self) -> None:
-        """Give the layers back their weights, where products have put them away."""
+        """Give the layers back their weights, where products have put them away; the products are plain from then on."""
         for product in (*self._projections, self._attention_output, self._up, self._down):
             if isinstance(product, AdaptedProduct):
                 product.product.unpack()
@@ -88,7 +88,11 @@ class FastBlock(nn.Module):
         *args: Any,
         **kwargs: Any,
     ) -> torch.Tensor:
-        """Return the block's output, `[rows, tokens, width]`; one token a row where only the first is wanted."""
+        """Return the block's output, `[rows, tokens, width]`; one token a row where only the first is wanted.
+
+        The stock block takes its layers' own weights, so that a packed one stays plain once it has run. Training and
+        prediction never come to that: with packed matrices nothing is cast by autocast, merged, or dropped inside the encoder.
+        """
         if self.is_served and not torch.is_autocast_enabled(hidden_states.device.type):
             output = self._run(hidden_states, _key_mask(attention_mask, hidden_states.dtype))
         else:

@@ -70,13 +70,6 @@ def _dropouts(blocks: nn.Module) -> set[float]:
     return {dropout.p for dropout in dropouts if isinstance(dropout, nn.Dropout) and dropout.p > 0}
 
 
-def unpack(model: nn.Module) -> None:
-    """Give every layer its own weights back, for whatever reads them itself: to merge, copy, move or cast a model."""
-    for module in model.modules():
-        if isinstance(module, FastBlock):
-            module.unpack()
-
-
 @contextmanager
 def every_token(model: nn.Module) -> Iterator[None]:
     """Let the last block put out every token, whatever the head reads."""

@@ -349,7 +349,8 @@ def training_arguments(
 ) -> TrainingArguments:
     """Return transformers' TrainingArguments for a recipe's training section.
 
-    ``warmup_ratio`` becomes v5's fractional ``warmup_steps``; ``fp16`` counts on a GPU only.
+    ``warmup_ratio`` becomes v5's fractional ``warmup_steps``; ``fp16`` counts on a GPU only, and what `accelerate launch`
+    says of mixed precision does not: the recipe does.
     """
     has_gpu = choose_device().type == "cuda"
     arguments = TrainingArguments(
@@ -383,6 +384,7 @@ def training_arguments(
         dataloader_pin_memory=has_gpu,
         metric_for_best_model=(config.metric_for_best_model or "accuracy") if has_validation else None,
     )
+    arguments.mixed_precision = "fp16" if arguments.fp16 else "no"
     if arguments.n_gpu > 1:
         arguments._n_gpu = (
             1  # DataParallel would copy blocks without their products; several GPUs are torchrun's

@@ -30,3 +30,9 @@ def test_trackers_pass_through(tmp_path):
         "tensorboard",
         "wandb",
     ]
+
+
+def test_mixed_precision_is_the_recipes_and_not_the_launchers(tmp_path, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    arguments = training_arguments(load_recipe().training, tmp_path, seed=5, has_validation=False)
+    assert arguments.mixed_precision == "no"
