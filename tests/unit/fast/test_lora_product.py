@@ -61,34 +61,38 @@ def formula(x: torch.Tensor, product: FrozenProduct, parts: list[LoraPart]) -> t
     return output
 
 
+MASKED = [(1, "none"), (1, "all"), (2, "some"), (3, "none"), (3, "all")]
 CASES = pytest.mark.parametrize(
-    ("n_parts", "masked"), [(1, "none"), (1, "all"), (2, "some"), (3, "none"), (3, "all")]
+    ("n_parts", "masked", "of_input"),
+    [(0, "none", True), *((*case, of_input) for case in MASKED for of_input in (True, False))],
 )
+OF_GELU = pytest.mark.parametrize("of_gelu", [False, True], ids=["plain", "of_gelu"])
 
 
 @CASES
-@pytest.mark.parametrize("of_input", [True, False])
-def test_gradcheck(n_parts, masked, of_input):
+@OF_GELU
+def test_gradcheck(n_parts, masked, of_input, of_gelu):
     product = frozen()
     x, matrices = leaves(n_parts)
     x.requires_grad_(of_input)
     masks = masks_of(n_parts, masked)
 
     def run(x, *matrices):
-        return lora_product(x, product, parts_of(matrices, masks))
+        return lora_product(x, product, parts_of(matrices, masks), of_gelu=of_gelu)
 
     assert torch.autograd.gradcheck(run, (x, *matrices))
 
 
 @CASES
-@pytest.mark.parametrize("of_input", [True, False])
-def test_numbers_and_gradients_are_the_formulas(n_parts, masked, of_input):
+@OF_GELU
+def test_numbers_and_gradients_are_the_formulas(n_parts, masked, of_input, of_gelu):
     product = frozen()
     x, matrices = leaves(n_parts)
     x.requires_grad_(of_input)
     wanted = [x, *matrices] if of_input else matrices
     parts = parts_of(matrices, masks_of(n_parts, masked))
-    ours, written = lora_product(x, product, parts), formula(x, product, parts)
+    ours = lora_product(x, product, parts, of_gelu=of_gelu)
+    written = formula(nn.functional.gelu(x) if of_gelu else x, product, parts)
     torch.testing.assert_close(ours, written, rtol=1e-10, atol=1e-12)
     weights = torch.randn(ours.shape, dtype=ours.dtype)
     for got, true in zip(
@@ -109,10 +113,11 @@ def test_without_updates_it_is_the_frozen_product_and_its_gradient():
     assert not lora_product(x.detach(), product, []).requires_grad
 
 
-def test_the_input_is_not_changed():
+@OF_GELU
+def test_the_input_is_not_changed(of_gelu):
     x, matrices = leaves(3)
     before = x.clone()
-    lora_product(x, frozen(), parts_of(matrices, masks_of(3, "all"))).sum().backward()
+    lora_product(x, frozen(), parts_of(matrices, masks_of(3, "all")), of_gelu=of_gelu).sum().backward()
     assert torch.equal(x, before)
 
 
