@@ -19,6 +19,7 @@ from conftest import BLOCK_SUBMILLION, learnable_rows
 from submillion.budget import METHODS, make_plan
 from submillion.budget.methods import MOVING_BASE
 from submillion.errors import ConfigError
+from submillion.model import device
 from submillion.model.as_saved import plan_as_saved
 from submillion.model.saved import load_saved, save_adapter
 from submillion.recipe import load_recipe
@@ -301,6 +302,37 @@ def test_other_methods_run_exact_and_say_so(tiny_encoder, fields):
     assert str(caught.value) == (
         f"numerics='fast' is not there for {slow}: the fast path serves lora and rslora; use exact"
     )
+
+
+def said_of(model: str, **fields) -> str:
+    """Return what `train` says before it starts, numerics left open unless they are given."""
+    console = Console(file=io.StringIO(), width=300)
+    recipe = load_recipe(model=model, min_rows_to_split=500, **fields)
+    prepare(recipe, Sources(learnable_rows(12)), console)
+    return console.file.getvalue()
+
+
+def test_a_family_without_the_fast_path_runs_exact_and_says_so(tiny_encoder):
+    note = (
+        "note: the family 'distilbert' runs in exact numerics, by plain transformers and PEFT: the fast path serves bert, "
+        "camembert, roberta and xlm-roberta, and is more than twice as fast where there is bf16\n"
+    )
+    assert note in said_of(tiny_encoder("distilbert"))
+    assert "exact numerics" not in said_of(tiny_encoder("distilbert"), numerics="exact")
+    assert said_of(tiny_encoder("distilbert"), method="ia3").count("exact numerics") == 1
+
+
+def test_a_machine_without_bf16_runs_exact_and_says_so(tiny_encoder, monkeypatch):
+    monkeypatch.setattr(device, "has_bf16", lambda: True)
+    assert "exact numerics" not in said_of(tiny_encoder("bert"))
+    monkeypatch.setattr(device, "has_bf16", lambda: False)
+    monkeypatch.setattr(device, "choose_device", lambda: torch.device("cpu"))
+    note = "note: this processor has no bf16 products: all runs in exact numerics, about half as fast as with them\n"
+    assert note in said_of(tiny_encoder("bert"))
+    assert "exact numerics" not in said_of(tiny_encoder("bert"), numerics="exact")
+    assert "the family 'distilbert' runs in exact numerics" in said_of(tiny_encoder("distilbert"))
+    monkeypatch.setattr(device, "choose_device", lambda: torch.device("cuda"))
+    assert "note: this GPU has no bf16 products" in said_of(tiny_encoder("bert"))
 
 
 def test_virtual_tokens_take_positions_from_the_text(tiny_encoder):

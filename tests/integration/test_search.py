@@ -76,6 +76,20 @@ def test_every_candidate_is_listed_before_any_is_trained(found):
     assert "rank=200 is above" in progress
 
 
+def test_a_study_without_the_fast_path_says_so_before_it_trains(
+    files, tiny_encoder, tmp_path, monkeypatch, capsys
+):
+    def stop(*_):
+        raise InterruptedError
+
+    monkeypatch.setattr(search_module.StudyFolder, "open_jobs", stop)
+    (tmp_path / "space.yaml").write_text("space: {rank: [1, 2]}\n")
+    of_other = {**files, "recipe": tmp_path / "space.yaml", "model": tiny_encoder("distilbert")}
+    with pytest.raises(InterruptedError):
+        search(of_other, tmp_path / "study")
+    assert "  note: the family 'distilbert' runs in exact numerics" in capsys.readouterr().err
+
+
 def test_the_study_holds_all_that_was_done(found):
     folder, out, _, _ = found
     record = json.loads((folder / "study.json").read_text())

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from submillion.budget.families import family_of
+from submillion.budget.families import FAMILIES, family_of
 from submillion.budget.methods import FAST, MOVING_BASE
 from submillion.budget.plan import Plan
 from submillion.errors import ConfigError
@@ -34,6 +34,22 @@ def why_slow(plan: Plan) -> str | None:
         return f"method={plan.method!r}"
     if plan.init_lora_weights in MOVING_BASE:
         return f"init_lora_weights={plan.init_lora_weights!r}"
+    return None
+
+
+def why_exact(model_type: str) -> str | None:
+    """Return why nothing of a family runs in fast numerics here unless asked to, and what that costs; None where it does."""
+    if not family_of(model_type).has_fast_block:
+        *served, last = sorted(name for name, family in FAMILIES.items() if family.has_fast_block)
+        return (
+            f"the family {model_type!r} runs in exact numerics, by plain transformers and PEFT: the fast path serves "
+            f"{', '.join(served)} and {last}, and is more than twice as fast where there is bf16"
+        )
+    if not has_bf16():
+        device = "GPU" if choose_device().type == "cuda" else "processor"
+        return (
+            f"this {device} has no bf16 products: all runs in exact numerics, about half as fast as with them"
+        )
     return None
 
 

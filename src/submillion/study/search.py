@@ -20,6 +20,7 @@ from rich.console import Console
 
 from submillion.errors import ConfigError, DataError, Diverged, RunError
 from submillion.evaluation.whole import read_test_once, train_once
+from submillion.model.device import why_exact
 from submillion.recipe import SOURCE_FIELDS
 from submillion.run import RunFolder
 from submillion.study.candidates import Candidate, draw_candidates
@@ -283,6 +284,9 @@ def _say_plan(study: Study, console: Console) -> None:
     n_refused = len(study.candidates) - len(study.runnable)
     refused = f", {n_refused} are refused (see study.json)" if n_refused else ""
     say(f"{len(study.candidates)} candidates: {len(study.runnable)} to train{refused}")
+    model_type, numerics = study.ground.prepared.plan.model_type, study.recipe.base.training.numerics
+    if numerics is None and (reason := why_exact(model_type)):
+        say(f"  note: {reason}")
     for note in study.notes:
         say(f"  note: {note}")
     for candidate in study.candidates:
