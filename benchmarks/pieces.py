@@ -51,24 +51,27 @@ def summary(model: str) -> str:
 def shares_of(model: str) -> dict[str, tuple[float, float]]:
     """Return piece -> (time a row without it over that with it, peak GB without it minus with it), of medians.
 
-    Of the version of the code that was measured last.
+    Of the newest version of the code of which as many pieces were measured as of any: a run that was stopped is none yet.
     """
-    version = lines(NAME)[-1]["settings"]["source"] if lines(NAME) else ""
+    by_version: dict[str, dict[str, list[dict[str, float]]]] = {}
+    for line in lines(NAME):
+        settings = line["settings"]
+        if settings["model"] == model and settings["without"] in ("", *SPEEDUPS):
+            of_version = by_version.setdefault(settings["source"], {})
+            of_version.setdefault(settings["without"], []).append(line["figures"])
+    newest_first = [measured for measured in reversed(by_version.values()) if "" in measured]
+    if not newest_first:
+        return {}
+    measured = max(newest_first, key=len)
 
     def median(without: str, figure: str) -> float:
-        found = [
-            line["figures"][figure]
-            for line in lines(NAME)
-            if line["settings"]
-            == {"model": model, "without": without, "source": version} | {"round": line["settings"]["round"]}
-        ]
-        return statistics.median(found) if found else float("nan")
+        return statistics.median(figures[figure] for figures in measured[without])
 
     rate, memory = median("", "rows_per_second"), median("", "peak_gb")
     return {
         name: (rate / median(name, "rows_per_second"), median(name, "peak_gb") - memory)
         for name in SPEEDUPS
-        if median(name, "peak_gb") > 0
+        if name in measured
     }
 
 

@@ -28,7 +28,7 @@ SPEEDUPS: Mapping[str, Speedup] = MappingProxyType(
         "few_lengths": Speedup(
             "Batches padded to one of four lengths for each doubling, so that few shapes are met.",
             "any",
-            "training.trainer",
+            "scoring",
         ),
         "token_slices": Speedup(
             "Micro-batches of very many tokens in slices of their rows, for memory (CPU).",
@@ -44,7 +44,7 @@ SPEEDUPS: Mapping[str, Speedup] = MappingProxyType(
         "packed": Speedup(
             "Frozen matrices packed once for the processor, not in each product (bf16 only).",
             "blocks",
-            "fast.frozen",
+            "fast.packed",
         ),
         "fast_attention": Speedup(
             "Attention as batched products, forward and backward (CPU).", "blocks", "fast.attention"
