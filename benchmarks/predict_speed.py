@@ -32,15 +32,7 @@ def main() -> None:
     texts = rows["text"][2000:].tolist()
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        submillion.train(
-            rows[:2000],
-            output=run,
-            pooling="first",
-            head_init="random",
-            num_train_epochs=1,
-            min_rows_to_split=10**9,
-            quiet=True,
-        )
+        train(rows[:2000], run)
         ours, theirs = submillion.load(run), stock_pipeline(run)
         best = max(BATCH_SIZES, key=lambda size: _rate(lambda: theirs(texts[:300], batch_size=size), 300))
         seconds: dict[str, list[float]] = {"ours": [], "pipeline": []}
@@ -60,6 +52,19 @@ def main() -> None:
         "pipeline_batch_size": best,
     }
     append(NAME, figures, rows=N_ROWS)
+
+
+def train(rows: Any, run: Path) -> None:
+    """Train the adapter that predicts."""
+    submillion.train(
+        rows,
+        output=run,
+        pooling="first",
+        head_init="random",
+        num_train_epochs=1,
+        min_rows_to_split=10**9,
+        quiet=True,
+    )
 
 
 def stock_pipeline(run: Path) -> Any:
