@@ -12,6 +12,7 @@ docs/rows-without-labels.md. A line a cell.
 """
 
 import argparse
+import json
 import pickle
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ import submillion
 from record import append, lines, stands
 from shift_methods import others, told_apart
 from submillion.baselines import load_baselines
+from submillion.data.surface import surface
 from submillion.evaluation.expected import EXTRAPOLATION, Z, expect
 from submillion.evaluation.unlabelled import HELD_BACK, Known, confidence_of
 from submillion.evaluation.unlike import columns_of, find_unlike, share_unlike
@@ -43,6 +45,9 @@ SEEDS = (1, 2, 3)
 SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 N_ROWS = 1000
 NO_TRUTH = -2
+BY_TEXT = slice(0, 6)
+"""Columns of `surface` that a text has whatever words are known."""
+
 SETTINGS = ("task", "seed", "family", "share")
 FIELDS: dict[str, Any] = {"max_length": 64, "num_train_epochs": 2, "calibration_share": 0.15}
 
@@ -54,7 +59,7 @@ def main() -> None:
     every = (*shift_texts.DEVELOPMENT, *shift_texts.HELD_OUT)
     options.add_argument("--families", nargs="+", choices=every, default=every)
     options.add_argument("--summary", action="store_true")
-    options.add_argument("--export", action="store_true", help="write the cells for shift_nannyml.py")
+    options.add_argument("--export", action="store_true", help="write the cells for other tools")
     options.add_argument("--example", action="store_true", help="write hidden.csv of the documentation")
     asked = options.parse_args()
     if asked.export:
@@ -92,7 +97,13 @@ def run(task: str, seed: int, families: list[str]) -> None:
 
 
 def export() -> None:
-    """Write what another tool needs of every cell: probabilities, and the labels of the rows held back."""
+    """Write what other tools need of every cell, for `shift_nannyml.py` and `shift_drift.py`."""
+    export_probabilities()
+    export_pools()
+
+
+def export_probabilities() -> None:
+    """Write the probabilities of every cell, and the labels of the rows held back."""
     found = {}
     for line in lines(NAME):
         settings = line["settings"]
@@ -110,6 +121,47 @@ def export() -> None:
             f"{name}/truth": rows["labels"],
         }
     np.savez_compressed(RUNS / "cells.npz", **found)
+
+
+def export_pools() -> None:
+    """Write how each model's known rows and pools look and their texts, once, and which rows make a cell.
+
+    Embeddings in half precision, as a run keeps those that it knows: were the new ones finer, a classifier on scaled columns
+    would tell the two apart by the rounding.
+    """
+    found: dict[str, np.ndarray] = {}
+    models = dict.fromkeys((line["settings"]["task"], line["settings"]["seed"]) for line in lines(NAME))
+    for task, seed in models:
+        folder, pools = scored(task, seed)
+        rows = shift_texts.task(task, seed)
+        looks = {"known": list(Known.of(folder).looks.values())}
+        looks |= {name: [pool["look"]] for name, pool in pools.items()}
+        for name, parts in looks.items():
+            texts = (rows.train if name == "known" else rows.pools[name])["text"].tolist()
+            seen, again = np.concatenate([look.surface for look in parts]), surface(texts, ())
+            if name == "known":  # kept by split, so in another order
+                seen, again = np.sort(seen, axis=0), np.sort(again, axis=0)
+            if not np.array_equal(seen[:, BY_TEXT], again[:, BY_TEXT]):
+                raise SystemExit(f"{task}, seed {seed}: {name} was scored with other rows")
+            found |= {
+                f"{task}/{seed}/{name}/frozen": np.concatenate(
+                    [look.frozen for look in parts], dtype=np.float16
+                ),
+                f"{task}/{seed}/{name}/surface": np.concatenate([look.surface for look in parts]),
+                f"{task}/{seed}/{name}/texts": _as_bytes(texts),
+            }
+    for line in lines(NAME):
+        task, seed, family, share = (line["settings"][key] for key in SETTINGS)
+        sizes = (len(found[f"{task}/{seed}/{name}/frozen"]) for name in ("familiar", family))
+        old, new = drawn(*sizes, share)
+        name = f"{task}/{seed}/{family}/{share}"
+        found |= {f"{name}/familiar": old.astype(np.int16), f"{name}/other": new.astype(np.int16)}
+    np.savez_compressed(RUNS / "pools.npz", **found)
+
+
+def _as_bytes(texts: list[str]) -> np.ndarray:
+    """Return texts as the bytes of a JSON list: NumPy would pad each to the longest."""
+    return np.frombuffer(json.dumps(texts).encode(), dtype=np.uint8)
 
 
 def scored(task: str, seed: int) -> tuple[RunFolder, dict[str, dict[str, Any]]]:
@@ -141,14 +193,18 @@ def scored(task: str, seed: int) -> tuple[RunFolder, dict[str, dict[str, Any]]]:
     return folder, pools
 
 
+def drawn(n_familiar: int, n_other: int, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return which rows of the familiar pool and of the family's make a cell."""
+    rng = np.random.default_rng(0)
+    n_new = round(N_ROWS * share)
+    return rng.permutation(n_familiar)[: N_ROWS - n_new], rng.permutation(n_other)[:n_new]
+
+
 def mixed(
     familiar: Mapping[str, Any], other: Mapping[str, Any], share: float
 ) -> tuple[dict[str, Any], np.ndarray]:
     """Return `N_ROWS` rows, so many of them of the family, and which those are."""
-    rng = np.random.default_rng(0)
-    n_other = round(N_ROWS * share)
-    old = rng.permutation(len(familiar["labels"]))[: N_ROWS - n_other]
-    new = rng.permutation(len(other["labels"]))[:n_other]
+    old, new = drawn(len(familiar["labels"]), len(other["labels"]), share)
 
     def both(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         return np.concatenate([first[old], second[new]])
