@@ -74,7 +74,7 @@ def find_unlike(known: np.ndarray, new: np.ndarray, seed: int) -> Unlike:
 
     if min(len(known), len(new)) < MIN_ROWS:
         raise ValueError(f"{len(known)} known and {len(new)} new rows: need at least {MIN_ROWS} of each")
-    of_known, of_new = _cross_fitted(known, new, seed)
+    of_known, of_new = cross_fitted(known, new, seed)
     familiar, most = best_bin(of_known, of_new)
     origin = np.r_[np.zeros(len(known)), np.ones(len(new))]
     return Unlike(
@@ -134,8 +134,14 @@ def best_bin(
     return min(1.0, float(ratio[best])), min(1.0, float(bound[best]))
 
 
-def _cross_fitted(known: np.ndarray, new: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the log of the density of new over known rows at each row, `[m]` and `[n]`, by a classifier that left it out."""
+def cross_fitted(known: np.ndarray, new: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the log of the density of new over known rows at each row, `[m]` and `[n]`, by a classifier that left it out.
+
+    Args:
+        known: Columns of known rows `[m, d]`.
+        new: The same of new rows `[n, d]`.
+        seed: Seed of the folds.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold
 
