@@ -8,7 +8,7 @@
 Each side runs in a process of its own, the sides in turn: the same encoder, adapter (LoRA rank 3 on query and dense,
 dropout 0.1), head and AG News rows; 60 timed steps, after 5 of the reference and 20 of the product, which meets
 more than one shape. The share of the rate is the work that was executed in these steps (counted by FlopCounterMode) over the best that `torch.nn.functional.linear` does in bf16 over the model's own
-shapes, in the same process. Reads ../shared; roberta-base has random weights there, which its speed does not mind.
+shapes, in the same process. What the numerics cost in accuracy is printed from the lines of `numerics.py`. Reads ../shared; roberta-base has random weights there, which its speed does not mind.
 """
 
 import argparse
@@ -47,6 +47,8 @@ def main() -> None:
         (options.batch_size,) = options.batch_size
         print(json.dumps(measure(options)))
         return
+    import numerics  # not in the processes of the sides, whose memory is measured
+
     rounds = range(1, options.rounds + 1)
     for number, batch_size, model, side in product_of(
         rounds, options.batch_size, options.model, options.sides
@@ -58,6 +60,7 @@ def main() -> None:
             append(NAME, in_own_process(model, side, batch_size, options.steps, options.without), **key)
     for model, batch_size in product_of(options.model, options.batch_size):
         print(summary(model, batch_size, options.without, options.steps))
+    print(f"accuracy of each side's numerics (python benchmarks/numerics.py):\n{numerics.summary()}")
 
 
 def here() -> list[dict[str, Any]]:
