@@ -83,6 +83,33 @@ def task(name: str, seed: int) -> Task:
     return makers[name](seed)
 
 
+def agnews_anew(seed: int) -> Task:
+    """Return AG News' held-out families of rows that no other pool has held, for a second reading.
+
+    Familiar rows, scanned and cut ones are train rows that were not trained on; those of other sources are none that seeds 1 to 3
+    draw. What a program wrote is written anew.
+    """
+    train, _ = texts.read("agnews")
+    kept, rest = _first(train, N_TRAIN, seed)
+    familiar, _, scanned, cut = _parts(rest, seed, first=4)
+    pools = {
+        "familiar": familiar,
+        "source": _other_sources(
+            seed, without=pd.concat(_other_sources(other) for other in (1, 2, 3))["text"]
+        ),
+        "scan": scanned.assign(text=misread(scanned["text"], 0.08, seed)),
+        "written": _written(rest, seed),
+        "cut": cut.assign(text=truncated(cut["text"], 6)),
+    }
+    return Task(kept, {name: pool.reset_index(drop=True) for name, pool in pools.items()})
+
+
+def _parts(rows: pd.DataFrame, seed: int, first: int) -> list[pd.DataFrame]:
+    """Return four parts of `POOL` rows each, after so many such parts."""
+    drawn = rows[["text", "label"]].sample(8 * POOL, random_state=seed)
+    return [drawn.iloc[POOL * part : POOL * (part + 1)] for part in range(first, first + 4)]
+
+
 def unlabelled(name: str, seed: int, families: Iterable[str]) -> list[str]:
     """Return up to `POOL` texts of each family, `familiar` among them, that no pool of the task holds; for self-training.
 
@@ -96,8 +123,7 @@ def unlabelled(name: str, seed: int, families: Iterable[str]) -> list[str]:
 def _more_agnews(seed: int) -> dict[str, Callable[[], Sequence[str]]]:
     train, _ = texts.read("agnews")
     _, rest = _first(train, N_TRAIN, seed)
-    drawn = rest["text"].sample(4 * POOL, random_state=seed).tolist()
-    familiar, typed, scanned, cut = (drawn[POOL * part : POOL * (part + 1)] for part in range(4))
+    familiar, typed, scanned, cut = (part["text"].tolist() for part in _parts(rest, seed, first=0))
     return {
         "familiar": lambda: familiar,
         "typos": lambda: typos(typed, 0.08, seed + 1),
@@ -201,10 +227,17 @@ def _first(rows: pd.DataFrame, n_rows: int, seed: int) -> tuple[pd.DataFrame, pd
     return kept.reset_index(drop=True), rest.reset_index(drop=True)
 
 
-def _other_sources(seed: int, skipped: int = 0) -> pd.DataFrame:
-    """Return rows of 20 Newsgroups and Reuters with AG News's labels, every label alike, after so many of each label."""
+def _other_sources(seed: int, skipped: int = 0, without: Iterable[str] = ()) -> pd.DataFrame:
+    """Return rows of 20 Newsgroups and Reuters with AG News's labels, every label alike, after so many of each label.
+
+    Args:
+        seed: Draws them.
+        skipped: Of each label.
+        without: Texts that are left out.
+    """
     both = pd.concat([part for name in ("20ng", "r52") for part in texts.read(name)])
     both = both.assign(label=both["label"].map(ON_AGNEWS)).dropna().astype({"label": int})
+    both = both[~both["text"].isin(list(without))]
     shuffled = (rows.sample(frac=1, random_state=seed) for _, rows in both.groupby("label"))
     each = [rows.iloc[skipped : skipped + POOL // 4] for rows in shuffled]
     return pd.concat(each).sample(frac=1, random_state=seed)
