@@ -2,7 +2,7 @@
 
     python benchmarks/command_speed.py        a minute on 2 cores, quiet; the median of 20 starts of --help, one quickstart
 
-The quickstart includes all imports, training, its test rows and the report.
+The quickstart includes all imports, training, its test rows and the report. A line for each version and machine; all are printed.
 """
 
 import statistics
@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from record import append, source, stands
+from record import append, hardware, lines, source, stands
 
 NAME = "command_speed"
 COMMAND = Path(sys.executable).with_name("submillion")
@@ -20,19 +20,21 @@ STARTS = 20
 
 
 def main() -> None:
-    version = source("")
-    if not stands(NAME, command="--help", source=version):
+    here = {"source": source(""), "hardware": hardware()}
+    if not stands(NAME, command="--help", **here):
         took = [seconds("--help") for _ in range(STARTS)]
         append(
             NAME,
             {"median_s": round(statistics.median(took), 3), "longest_s": round(max(took), 3)},
             command="--help",
-            source=version,
+            **here,
         )
-    if not stands(NAME, command="quickstart", source=version):
+    if not stands(NAME, command="quickstart", **here):
         with tempfile.TemporaryDirectory() as folder:
             took = [seconds("quickstart", "--output", f"{folder}/run")]
-        append(NAME, {"seconds": round(took[0], 1)}, command="quickstart", source=version)
+        append(NAME, {"seconds": round(took[0], 1)}, command="quickstart", **here)
+    for line in lines(NAME):
+        print(line["settings"]["command"], line["figures"], line["hardware"], line["commit"])
 
 
 def seconds(*arguments: str) -> float:

@@ -84,7 +84,7 @@ def summary() -> str:
         if tuple(line["settings"].values()) in found
     ]
     text = [
-        "| cells | score | share unlike, mean absolute error | bias | where the origin is told apart (AUC 0.95 and more) |",
+        "| cells | score | share unlike, mean absolute error | bias | where the origin is told apart (AUC 0.95 and more): error (largest) |",
         "|---|---|---|---|---|",
     ]
     for title, families in (("development", shift_texts.DEVELOPMENT), ("held out", shift_texts.HELD_OUT)):
@@ -96,7 +96,7 @@ def summary() -> str:
             errors = 100 * (np.array([shares[min(place, len(shares) - 1)] for _, _, shares in mine]) - truth)
             text.append(
                 f"| {title}, {len(mine)} | {name} | {np.abs(errors).mean():.1f} | {errors.mean():+.1f} "
-                f"| {np.abs(errors[told]).mean():.1f} |"
+                f"| {np.abs(errors[told]).mean():.1f} ({np.abs(errors[told]).max():.1f}) |"
             )
     return "\n".join(text)
 

@@ -129,6 +129,11 @@ def load_config(encoder: str) -> Any:
                 f"model={encoder!r}: its config.json has {name}={size}, which no encoder has (at most {largest:,}): put back "
                 "the one that its weights came with"
             )
+    if getattr(config, "is_decoder", False):
+        raise ConfigError(
+            f"model={encoder!r}: its config.json says is_decoder, so that each token sees the earlier ones alone: name an encoder, "
+            "or set is_decoder to false"
+        )
     return config
 
 

@@ -123,6 +123,18 @@ def test_resume_refuses_another_recipe_or_other_rows(uninterrupted, tmp_path):
         submillion.train(output=folder / "whole", **arguments)
 
 
+def test_a_run_whose_version_lacked_a_key_goes_on_where_the_key_is_not_set(uninterrupted, tmp_path):
+    folder, arguments, _ = uninterrupted
+    run = tmp_path / "run"
+    run.mkdir()
+    record = json.loads((folder / "whole" / "run.json").read_text())
+    del record["recipe"]["training"]["self_training_teacher"]
+    (run / "run.json").write_text(json.dumps(record | {"status": "running"}))
+    with pytest.raises(RunError, match=r"was begun with another training\.self_training_teacher"):
+        submillion.train(output=run, resume=True, **arguments, self_training_teacher="adapter")
+    assert submillion.train(output=run, resume=True, **arguments)["status"] == "finished"
+
+
 def test_resume_keeps_the_numerics_where_the_machine_would_choose_others(tiny_encoder, tmp_path, monkeypatch):
     arguments = {"train": learnable_rows(60), "model": tiny_encoder("bert"), "quiet": True, "rank": 2}
     run = tmp_path / "run"

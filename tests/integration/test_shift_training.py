@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from submillion.model.saved import load_saved
 from submillion.scoring import score
 from submillion.training import word_dropout
 from submillion.training.finish import finish_adapter
-from submillion.training.self_training import MOST_TIMES
+from submillion.training.self_training import MOST_TIMES, most_of_second
 from submillion.training.word_dropout import NoisyRows, drop_tokens, shifted, special_ids
 
 FIELDS = {
@@ -308,15 +309,48 @@ def test_tfidf_teaches_what_an_adapter_that_has_learnt_little_does_not_know(argu
     assert right["adapter_and_tfidf"] >= 0.95 > right["adapter"]
 
 
-def test_without_rows_held_back_the_adapter_teaches_alone(arguments, tmp_path):
+@pytest.mark.parametrize(
+    ("shares", "teacher", "taught_by", "is_told"),
+    [
+        ({"calibration_share": 0}, "adapter_and_tfidf", ["adapter", "tfidf_svm"], False),
+        ({"calibration_share": 0, "validation_share": 0}, "adapter_and_tfidf", ["adapter"], True),
+        ({"calibration_share": 0, "validation_share": 0}, "adapter", ["adapter"], False),
+    ],
+)
+def test_who_taught_is_kept_and_told_where_it_is_not_as_asked(
+    arguments, tmp_path, capsys, shares, teacher, taught_by, is_told
+):
     record = submillion.train(
         output=tmp_path / "run",
-        **arguments | {"num_train_epochs": 1, "validation_share": 0, "calibration_share": 0},
+        **arguments | {"num_train_epochs": 1, "quiet": False} | shares,
         unlabelled=[text for text, _ in learnable_rows(30, seed=4)],
         self_training_threshold=0.01,
+        self_training_teacher=teacher,
     )
-    assert record["self_training"]["temperatures"] == {}
+    assert record["self_training"]["taught_by"] == taught_by
     assert record["self_training"]["n_used"] == 30
+    printed = capsys.readouterr().err
+    assert ("the adapter teaches alone" in printed) == is_told
+    assert "forecast: at most" in printed
+
+
+def test_no_more_texts_join_than_so_many_times_the_train_rows(arguments, tmp_path, monkeypatch):
+    monkeypatch.setattr("submillion.training.self_training.MOST_TIMES", 1)
+    record = submillion.train(
+        output=tmp_path / "run",
+        **arguments | {"num_train_epochs": 1},
+        unlabelled=[text for text, _ in learnable_rows(200, seed=4)],
+        self_training_threshold=0.01,
+    )
+    n_train = record["data"]["splits"]["train"]["n_rows"]
+    assert n_train - 3 <= record["self_training"]["n_used"] <= n_train < record["self_training"]["n_sure"]
+
+
+@pytest.mark.parametrize(("n_texts", "words", "times"), [(40, 1, 1.5), (1000, 1, 5.0), (40, 2, 2.0)])
+def test_the_forecast_counts_the_tokens_that_may_join(n_texts, words, times):
+    tokens = {"train": [[2, 5, 5, 3]] * 80, "unlabelled": [[2, 5, 5, 3] * words] * n_texts}
+    prepared = SimpleNamespace(tokens={name: SimpleNamespace(input_ids=ids) for name, ids in tokens.items()})
+    assert most_of_second(prepared) == pytest.approx(times)
 
 
 @pytest.mark.parametrize("training", [1, 2])

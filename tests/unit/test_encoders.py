@@ -123,3 +123,11 @@ def test_tokenizer_that_is_missing(tiny_encoder, tmp_path, family):
     assert "must hold config.json, with a model_type, and tokenizer.json" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert load_tokenizer(tiny_encoder(family)).is_fast
+
+
+def test_an_encoder_whose_tokens_see_the_earlier_ones_alone_is_refused(tmp_path, tiny_encoder):
+    folder = shutil.copytree(tiny_encoder("bert"), tmp_path / "causal")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "is_decoder": True}))
+    with pytest.raises(ConfigError, match="is_decoder, so that each token sees the earlier ones alone"):
+        load_config(str(folder))

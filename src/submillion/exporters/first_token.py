@@ -42,10 +42,9 @@ def _by_head(x: torch.Tensor, n_heads: int) -> torch.Tensor:
 
 
 def narrow_last_block(bare_encoder: Any) -> bool:
-    """Let the last block compute the first token alone; return whether the encoder has a block that can."""
-    config = bare_encoder.config
-    family = FAMILIES.get(config.model_type)
-    if family is None or not family.has_fast_block or config.is_decoder:
+    """Let the last block compute the first token alone; return whether the family has a block that can."""
+    family = FAMILIES.get(bare_encoder.config.model_type)
+    if family is None or not family.has_fast_block:
         return False
     blocks = bare_encoder.get_submodule(family.blocks)
     blocks[-1] = FirstTokenBlock(blocks[-1])

@@ -27,19 +27,16 @@ def install(bare_encoder: Any, pieces: frozenset[str], numerics: str, *, first_t
         first_token_only: Whether only the first token of the encoder's output is read.
 
     Returns:
-        Whether the encoder has fast blocks; where it has none, as where its attention is causal, nothing is changed.
+        Whether the family has fast blocks; where it has none nothing is changed.
     """
-    config = bare_encoder.config
-    family = FAMILIES.get(config.model_type)
+    family = FAMILIES.get(bare_encoder.config.model_type)
     of_blocks = {name for name in pieces if SPEEDUPS[name].serves == "blocks"}
-    if family is None or not family.has_fast_block or config.is_decoder:
-        return False
-    if numerics == "exact" and not of_blocks:
+    if family is None or not family.has_fast_block or (numerics == "exact" and not of_blocks):
         return False
     blocks = bare_encoder.get_submodule(family.blocks)
     masks = None
     if "shared_masks" in pieces and numerics != "exact":
-        widest = config.intermediate_size
+        widest = bare_encoder.config.intermediate_size
         masks = {p: MaskPool(p, torch.bfloat16, widest) for p in _dropouts(blocks) if p <= MaskPool.LARGEST}
     is_packed = numerics == "fast" and "packed" in pieces and can_pack() and bare_encoder.device.type == "cpu"
     form = "int8" if numerics == "int8" else "packed" if is_packed else "plain"

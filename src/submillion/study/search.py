@@ -284,8 +284,8 @@ def _say_plan(study: Study, console: Console) -> None:
     n_refused = len(study.candidates) - len(study.runnable)
     refused = f", {n_refused} are refused (see study.json)" if n_refused else ""
     say(f"{len(study.candidates)} candidates: {len(study.runnable)} to train{refused}")
-    model_type, numerics = study.ground.prepared.plan.model_type, study.recipe.base.training.numerics
-    if numerics is None and (reason := why_exact(model_type)):
+    model_type, asked = study.ground.prepared.plan.model_type, study.recipe.base.training
+    if asked.numerics is None and not asked.fp16 and (reason := why_exact(model_type)):
         say(f"  note: {reason}")
     for note in study.notes:
         say(f"  note: {note}")

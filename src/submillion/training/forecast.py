@@ -54,12 +54,14 @@ class Forecast:
         peak_gb: The process's largest resident memory, or the GPU's, in 10**9 bytes.
         share_cut: Share of the train rows that are longer than ``max_length``, from 0 to 1.
         crowding: How far other processes took the cores meanwhile.
+        is_most: The minutes are what it takes at most: how many texts will join train is not known.
     """
 
     minutes: float
     peak_gb: float
     share_cut: float
     crowding: Crowding = field(default_factory=Crowding)
+    is_most: bool = False
 
     def to_json(self) -> dict[str, float]:
         """Return it for `run.json`."""
@@ -73,7 +75,7 @@ class Forecast:
         """
         minutes = f"{60 * self.minutes:.0f} seconds" if self.minutes < 2 else f"{self.minutes:.0f} minutes"
         return (
-            f"forecast: about {minutes} of training, {self.peak_gb:.1f} GB of memory at the peak, "
+            f"forecast: {'at most' if self.is_most else 'about'} {minutes} of training, {self.peak_gb:.1f} GB of memory at the peak, "
             f"{100 * self.share_cut:.1f} % of the train rows cut"
         )
 

@@ -4,11 +4,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-_FILES = (
-    ("memory.max", "memory.current", "inactive_file"),
-    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-)
-"""Of a group's folder, version 2 and 1: its limit, what it uses, and the line of `memory.stat` that could be dropped."""
+_Files = tuple[str, str, str]
+"""Of a group's folder: its limit, what it uses, and the line of `memory.stat` that could be dropped."""
+
+_VERSION_2: _Files = ("memory.max", "memory.current", "inactive_file")
+_VERSION_1: _Files = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 
 
 def free_in_groups(
@@ -22,12 +22,13 @@ def free_in_groups(
         mounted: Where the groups are mounted.
         membership: Which groups the process is in, as Linux tells it.
     """
-    return min(map(_free_in, _folders(mounted, membership)), default=sys.maxsize)
+    groups = _folders(mounted, membership)
+    return min((_free_in(folder, files) for folder, files in groups), default=sys.maxsize)
 
 
-def _folders(mounted: Path, membership: Path) -> Iterator[Path]:
-    """Yield the folders of the process's groups, from the mount down; in a container some may not be there."""
-    roots = {"": mounted, "memory": mounted / "memory"}
+def _folders(mounted: Path, membership: Path) -> Iterator[tuple[Path, _Files]]:
+    """Yield the folders of the process's groups and their files, from the mount down; in a container some may not be there."""
+    roots = {"": (mounted, _VERSION_2), "memory": (mounted / "memory", _VERSION_1)}
     yield from roots.values()
     try:
         lines = membership.read_text().splitlines()
@@ -39,19 +40,19 @@ def _folders(mounted: Path, membership: Path) -> Iterator[Path]:
         if ".." in names:  # outside of the container's own
             continue
         for controller in roots.keys() & controllers.split(","):
+            root, files = roots[controller]
             for depth in range(len(names)):
-                yield roots[controller].joinpath(*names[: depth + 1])
+                yield root.joinpath(*names[: depth + 1]), files
 
 
-def _free_in(folder: Path) -> int:
+def _free_in(folder: Path, files: _Files) -> int:
     """Return what one group leaves free; file pages that the kernel would drop for whoever needs memory count as free."""
-    for limit_name, used_name, droppable in _FILES:
-        try:
-            limit = (folder / limit_name).read_text().strip()
-            used = int((folder / used_name).read_text())
-            lines = (folder / "memory.stat").read_text().splitlines()
-        except (OSError, ValueError):
-            continue
-        dropped = sum(int(line.split()[1]) for line in lines if line.split()[0] == droppable)
-        return sys.maxsize if limit == "max" else int(limit) - used + dropped
-    return sys.maxsize
+    limit_name, used_name, droppable = files
+    try:
+        limit = (folder / limit_name).read_text().strip()
+        used = int((folder / used_name).read_text())
+        lines = (folder / "memory.stat").read_text().splitlines()
+    except (OSError, ValueError):
+        return sys.maxsize
+    dropped = sum(int(line.split()[1]) for line in lines if line.split()[0] == droppable)
+    return sys.maxsize if limit == "max" else int(limit) - used + dropped

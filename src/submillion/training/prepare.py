@@ -24,7 +24,7 @@ from submillion.model.build import Classifier, build_model
 from submillion.model.device import choose_device, choose_numerics, why_exact, why_slow
 from submillion.model.initialise import start_from_components
 from submillion.multi_label import SINGLE_LABEL
-from submillion.recipe import SOURCE_FIELDS, DataConfig, Recipe, default_epochs
+from submillion.recipe import SOURCE_FIELDS, DataConfig, Recipe, TrainingConfig, default_epochs
 from submillion.terminal import on_one_line
 from submillion.training.allocate import allocate_ranks, principal_components
 from submillion.training.checks import check_training
@@ -170,7 +170,7 @@ def prepare(recipe: Recipe, sources: Sources, console: Console, *, for_many: boo
             plan = prepared.allocated(plan, recipe.seed)
         prepared = prepared.replanned(recipe, plan, len(splits.train))
     if not for_many:
-        _say_plan(plan, recipe.training.numerics, console)
+        _say_plan(plan, recipe.training, console)
     _say_rows(prepared, console)
     return prepared
 
@@ -341,8 +341,8 @@ def _resolved(recipe: Recipe, plan: Plan, n_rows: int, max_length: int) -> Recip
     )
 
 
-def _say_plan(plan: Plan, numerics: str | None, console: Console) -> None:
-    """Say what will be trained, before it starts, and where ``numerics`` were not asked for, why they are exact."""
+def _say_plan(plan: Plan, asked: TrainingConfig, console: Console) -> None:
+    """Say what will be trained, before it starts, and why in exact numerics where nothing asks for these."""
     say = partial(console.print, highlight=False, soft_wrap=True, markup=False)
     say(
         f"plan: {described(plan)}, pooling {plan.pooling}: "
@@ -350,7 +350,7 @@ def _say_plan(plan: Plan, numerics: str | None, console: Console) -> None:
     )
     if slow := why_slow(plan):
         say(f"  note: {slow} runs in exact numerics: the fast path serves {' and '.join(FAST)}")
-    elif numerics is None and (reason := why_exact(plan.model_type)):
+    elif asked.numerics is None and not asked.fp16 and (reason := why_exact(plan.model_type)):
         say(f"  note: {reason}")
     for warning in plan.warnings:
         say(f"  note: {warning}")

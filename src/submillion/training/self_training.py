@@ -43,9 +43,12 @@ SECOND = "self-training"
 MOST_TIMES = 4
 """Unlabelled texts join train up to so many times its rows."""
 
+TEACHERS = {"adapter_and_tfidf": ("adapter", "tfidf_svm"), "adapter": ("adapter",)}
+"""Who gives the labels, by `self_training_teacher`."""
+
 
 def pseudo_labels_of(folder: RunFolder) -> Path:
-    """Return where the labels are kept that the first training gave; the file is there once they are settled."""
+    """Return where the labels are kept that the teacher gave; the file is there once they are settled."""
     return folder.path / "pseudo_labels.parquet"
 
 
@@ -83,9 +86,9 @@ def train_adapter(
         if prepared.unlabelled is None:
             return trainer, done
         with seconds.spent_on("self_training"):
-            done["self_training"] = _label(prepared, model, folder)
+            done["self_training"] = _label(prepared, model, folder, console)
         if not labels_file.is_file():
-            console.print("self-training: the first training is sure of no unlabelled text, and is kept")
+            console.print("self-training: no unlabelled text is sure, and the first training is kept")
             return trainer, done
         seconds.set("first_training", trainer.seconds)
     train = _with_pseudo_labels(prepared, folder)
@@ -98,6 +101,13 @@ def train_adapter(
     trainer, done = _one_training(prepared, model, train, folder, checkpoints, resume, console)
     seconds.set("training", trainer.seconds)
     return trainer, done | {"self_training": folder.read()["self_training"]}
+
+
+def most_of_second(prepared: Prepared) -> float:
+    """Return how many times as many tokens as the first training the second one has at most."""
+    train, unlabelled = (prepared.tokens[name].input_ids for name in ("train", "unlabelled"))
+    n_joining = min(MOST_TIMES * len(train), len(unlabelled))
+    return 1 + n_joining * float(np.mean([len(ids) for ids in unlabelled])) / sum(len(ids) for ids in train)
 
 
 def _one_training(
@@ -117,18 +127,24 @@ def _one_training(
     return trainer, finish_adapter(trainer, recipe.training, validation)
 
 
-def _label(prepared: Prepared, model: Classifier, folder: RunFolder) -> dict[str, Any]:
-    """Label the unlabelled texts that the model is sure of, keep the labels, and return what to say of them."""
+def _label(prepared: Prepared, model: Classifier, folder: RunFolder, console: Console) -> dict[str, Any]:
+    """Label the unlabelled texts that the teacher is sure of, keep the labels, and return what to say of them."""
     if prepared.unlabelled is None:
         raise ValueError("there are no unlabelled texts")
     config, splits = prepared.recipe.training, prepared.splits
     scores, temperatures = _teacher(prepared, model, prepared.unlabelled.texts)
+    taught_by = [name for name in temperatures if name != "teacher"] or ["adapter"]
+    if len(taught_by) < len(TEACHERS[config.self_training_teacher]):
+        console.print(
+            "self-training: the adapter teaches alone, for there are no held-back rows that tell how far to trust each"
+        )
     probabilities = softmax(scores, axis=1)
     rows = sure_rows(probabilities, config.self_training_threshold, MOST_TIMES * len(splits.train))
     labels = probabilities[rows].argmax(axis=1)
     counts = np.bincount(labels, minlength=len(splits.label_names)).tolist()
     record = {
         "threshold": config.self_training_threshold,
+        "taught_by": taught_by,
         "temperatures": temperatures,
         "n_unlabelled": len(probabilities),
         "n_sure": int(np.sum(probabilities.max(axis=1) >= config.self_training_threshold)),
@@ -161,7 +177,7 @@ def _teacher(
         return logits, {}
     of_known = {"adapter": score(model, prepared.tokens[held_back].input_ids, batch_size).logits}
     of_new = {"adapter": logits}
-    if prepared.recipe.training.self_training_teacher == "adapter_and_tfidf":
+    if "tfidf_svm" in TEACHERS[prepared.recipe.training.self_training_teacher]:
         labels, n_labels = prepared.train.labels, len(splits.label_names)
         weights = baseline_weights(prepared.recipe.training, labels, n_labels)
         svm = fit_tfidf_svm(splits.train.texts, labels, n_labels, prepared.recipe.seed, weights)
@@ -203,7 +219,7 @@ def sure_rows(probabilities: np.ndarray, threshold: float, most: int) -> np.ndar
 
 
 def _with_pseudo_labels(prepared: Prepared, folder: RunFolder) -> Labelled:
-    """Return the train rows and the texts that the first training labelled; `evaluate` will know these as trained on.
+    """Return the train rows and the texts that the teacher labelled; `evaluate` will know these as trained on.
 
     Raises:
         RunError: If the kept labels are damaged, or of other texts.

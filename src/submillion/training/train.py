@@ -3,6 +3,7 @@
 import platform
 import tempfile
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -36,7 +37,7 @@ from submillion.training.frozen_rows import FrozenRows, baseline_bytes, held_byt
 from submillion.training.multi_label import default_thresholds, fit_thresholds
 from submillion.training.prepare import Prepared, Sources, prepare
 from submillion.training.seconds import Seconds
-from submillion.training.self_training import MOST_TIMES, SECOND, train_adapter
+from submillion.training.self_training import SECOND, most_of_second, train_adapter
 from submillion.training.trainer import BudgetTrainer
 
 
@@ -93,9 +94,8 @@ def _foretell(prepared: Prepared, model: Classifier, folder: RunFolder, console:
             model, prepared.plan, recipe, prepared.train, prepared.validation, Path(unused), console
         )
         trainings = 1 - share_done(folder.checkpoints)
-        if prepared.unlabelled is not None:  # a second one, on more rows
-            most = 1 + min(MOST_TIMES, len(prepared.unlabelled.texts) / len(prepared.splits.train))
-            trainings += most * (1 - share_done(folder.checkpoints / SECOND))
+        if prepared.unlabelled is not None:
+            trainings += most_of_second(prepared) * (1 - share_done(folder.checkpoints / SECOND))
         is_crossed = folder.exists and folder.read()["cross_validation"] is not None
         if recipe.evaluation.cv is not None and not is_crossed:
             trainings += recipe.evaluation.cv - 1  # that many trainings, each on all rows but a part
@@ -103,6 +103,7 @@ def _foretell(prepared: Prepared, model: Classifier, folder: RunFolder, console:
         foretold = forecast(
             trainer, n_cut / max(1, len(tokens)), trainings, held_bytes(prepared), baseline_bytes(prepared)
         )
+    foretold = replace(foretold, is_most=prepared.unlabelled is not None)
     console.print(foretold.sentence(), highlight=False, soft_wrap=True)
     if crowded := foretold.crowding.sentence(torch.get_num_threads()):
         console.print(crowded, highlight=False, soft_wrap=True)
@@ -132,12 +133,14 @@ def check_output(folder: RunFolder, resume: bool) -> dict[str, Any] | None:
 
 def _check_same(earlier: dict[str, Any], prepared: Prepared, folder: RunFolder) -> None:
     """Refuse to resume with another recipe or other rows than the run began with."""
-    recipe = prepared.recipe.model_dump(mode="json")
+    recipe, unset = (each.model_dump(mode="json") for each in (prepared.recipe, Recipe()))
     differing = [
         f"{section}.{key}"
         for section in Recipe.SECTIONS
         for key, value in recipe[section].items()
-        if not (section == "data" and key in SOURCE_FIELDS) and earlier["recipe"][section].get(key) != value
+        if not (section == "data" and key in SOURCE_FIELDS)
+        # A key that the run's version did not know counts as one that was not set.
+        and earlier["recipe"][section].get(key, unset[section][key]) != value
     ]
     if earlier["recipe"]["seed"] != recipe["seed"]:
         differing.append("seed")

@@ -43,10 +43,6 @@ def test_narrowed_encoder_gives_the_same_first_token(family, batch):
     torch.testing.assert_close(narrow[:, 0], whole[:, 0], rtol=0, atol=1e-4)
 
 
-def test_causal_blocks_are_not_narrowed():
-    assert not narrow_last_block(AutoModel.from_config(AutoConfig.for_model("bert", **TINY, is_decoder=True)))
-
-
 @pytest.mark.parametrize("family", ["bert", "roberta"])
 @torch.no_grad()
 def test_smoothed_encoder_gives_the_same_and_reads_more_even_channels(family, batch):

@@ -1,8 +1,6 @@
 """A whole block of the fast pieces: the stock block's numbers and gradients, and the stock block where none serves."""
 
 import copy
-import json
-import shutil
 from contextlib import nullcontext
 from functools import cache
 
@@ -485,21 +483,3 @@ def test_an_adapter_of_another_kind_is_left_to_the_stock_blocks(tiny_encoder):
     install(base, frozenset(SPEEDUPS), "exact", first_token_only=False)
     after = model(input_ids, attention_mask=(input_ids > 0).long()).last_hidden_state
     assert torch.equal(before, after)
-
-
-@pytest.mark.parametrize("family", SERVED_FAMILIES)
-def test_causal_attention_is_left_to_the_stock_blocks(tiny_encoder, tmp_path, family):
-    folder = shutil.copytree(tiny_encoder(family), tmp_path / family)
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "is_decoder": True}))
-    plan = make_plan(str(folder), len(LABELS), rank=2, pooling="mean")
-    plain, fast = (
-        build_model(plan, str(folder), LABELS, seed=3, base_dropout=0.0, pieces=pieces).eval()
-        for pieces in (frozenset(), ALL)
-    )
-    assert not any(isinstance(module, FastBlock) for module in fast.modules())
-    ids = batch()["input_ids"][:1]  # nothing is padded: transformers gives the blocks no mask then
-    whole = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-    with torch.no_grad():
-        for inputs in (batch(), whole):
-            assert torch.equal(fast(**inputs).logits, plain(**inputs).logits)
