@@ -127,8 +127,8 @@ def load(
         path: A run folder, or a folder with `adapter_config.json`.
         encoder: The base's folder or hub id where it now lies elsewhere.
         label_names: For an adapter that carries none; default: "0", "1", ...
-        using: What answers: adapter, tfidf_svm, probe_mean, probe_first; recommended: what the run's
-            cross-validation found most accurate, the adapter where there was none.
+        using: What answers: adapter, tfidf_svm, probe_mean, probe_first, adapter_and_tfidf; recommended: what the run's
+            recipe asks for, else what its cross-validation found most accurate, else the adapter.
     """
     from submillion.prediction import load_predictor
 

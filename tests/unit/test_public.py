@@ -22,7 +22,7 @@ ORDER = [
         "speedups",
         "temperature",
     },
-    {"disk", "multi_label", "shapes", "terminal"},
+    {"disk", "multi_label", "shapes", "terminal", "together"},
     {"run", "recipe", "confusion", "probe"},
     {"encoders", "statistics"},
     {"data", "page"},

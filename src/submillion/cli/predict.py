@@ -36,8 +36,8 @@ from submillion.cli.options import CommaList, text_columns_option, text_pair_col
     type=click.Choice(ANSWERING),
     default="recommended",
     show_default=True,
-    help="What answers. recommended: what the run's cross-validation (train --cv 5) found most accurate; the adapter "
-    "where there was none.",
+    help="What answers. recommended: what the run's recipe asks for (train --answer-by), else what its cross-validation (train --cv "
+    "5) found most accurate, else the adapter.",
 )
 @click.option("--json", "as_json", is_flag=True, help="With --text: print JSON.")
 def command(

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from submillion.alternatives import what_answers
 from submillion.data import RawRows
 from submillion.data.duplicates import HASH_LETTERS
 from submillion.run import RunFolder, read_json
@@ -33,10 +34,8 @@ def warn_of_weights(record: dict[str, Any]) -> list[str]:
 
 def say_who_answers(record: dict[str, Any]) -> list[str]:
     """Say whose row to look at, where `predict` does not use the adapter."""
-    recommended = (record["cross_validation"] or {}).get("recommended")
-    if recommended is None or recommended["name"] == "adapter":
-        return []
-    return [f"`predict` answers by {recommended['name']}: {recommended['reason']}"]
+    name, reason = what_answers(record)
+    return [] if name == "adapter" else [f"`predict` answers by {name}: {reason}"]
 
 
 def rows_seen(folder: RunFolder, hashes: Sequence[str]) -> np.ndarray:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from submillion.alternatives import what_answers
 from submillion.encoders import packaged_default
 from submillion.model.files import NAMES
 from submillion.model.saved import SavedClassifier, load_saved
@@ -52,13 +53,10 @@ class Source:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know of the export before it is used."""
-        recommended = ((self.record or {}).get("cross_validation") or {}).get("recommended")
-        if recommended is None or recommended["name"] == "adapter":
+        name, reason = ("adapter", None) if self.record is None else what_answers(self.record)
+        if name == "adapter":
             return ()
-        return (
-            f"the run's cross-validation recommends {recommended['name']}, by which `submillion predict` answers; "
-            "what is exported is the adapter",
-        )
+        return (f"`submillion predict` answers by {name} ({reason}); what is exported is the adapter",)
 
 
 def load_source(

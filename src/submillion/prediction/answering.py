@@ -1,24 +1,26 @@
-"""What answers: the adapter, or one of the baselines that were fitted beside it."""
+"""What answers: the adapter, one of the baselines that were fitted beside it, or two of these together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
+from submillion.alternatives import TOGETHER
 from submillion.baselines import Baseline
 from submillion.closeness import close_rows
 from submillion.data.tokens import tokenize
 from submillion.data.windows import taken
 from submillion.model.saved import SavedClassifier
 from submillion.scoring import Scores, embed_frozen, score
+from submillion.together import pooled
 
 
 class Answering(Protocol):
     """Scores texts.
 
     Attributes:
-        name: ``adapter``, or the baseline's.
+        name: ``adapter``, the baseline's, or `TOGETHER`.
     """
 
     name: str
@@ -118,3 +120,33 @@ class OfBaseline:
         embeddings = {} if self._adapter is None else self._adapter.frozen_embeddings(texts)
         logits = self._baseline.scores(texts, embeddings) / self._temperature
         return Scores(logits.astype(np.float32), np.empty((len(texts), 0), dtype=np.float32))
+
+
+class Together:
+    """The adapter and TF-IDF; the sum of their tempered scores, over a temperature of its own, are logits.
+
+    Args:
+        adapter: One of the two.
+        tfidf: The other.
+        of_parts: The temperature of each, by `PARTS`.
+        temperature: Of the sum.
+    """
+
+    name = TOGETHER
+
+    def __init__(self, adapter: Adapter, tfidf: Baseline, of_parts: Mapping[str, float], temperature: float):
+        self._adapter = adapter
+        self._tfidf = tfidf
+        self._of_parts = of_parts
+        self._temperature = temperature
+
+    def load_all(self) -> None:
+        """Load the adapter in fp32 too."""
+        self._adapter.load_all()
+
+    def scores(self, texts: Sequence[str]) -> Scores:
+        """Return logits of texts, and the adapter's embeddings."""
+        of_adapter = self._adapter.scores(texts)
+        both = {"adapter": of_adapter.logits, "tfidf_svm": self._tfidf.scores(texts, {})}
+        logits = pooled(both, self._of_parts) / self._temperature
+        return Scores(logits.astype(np.float32), of_adapter.embeddings)

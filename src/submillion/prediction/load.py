@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from submillion.alternatives import ANSWERING
+from submillion.alternatives import ANSWERING, PARTS, TOGETHER, what_answers
 from submillion.baselines import load_baselines
 from submillion.budget.plan import make_plan
 from submillion.data.pairs import text_columns_of
@@ -15,7 +15,7 @@ from submillion.model.as_saved import plan_as_saved
 from submillion.model.device import has_bf16
 from submillion.model.saved import SavedClassifier, load_saved
 from submillion.multi_label import thresholds_of
-from submillion.prediction.answering import Adapter, OfBaseline
+from submillion.prediction.answering import Adapter, OfBaseline, Together
 from submillion.prediction.multi_label import MultiLabelPredictor, label_place
 from submillion.prediction.predictor import Predictor
 from submillion.recipe import Recipe, checked_recipe
@@ -39,14 +39,15 @@ def load_predictor(
         path: A run folder, or a folder with `adapter_config.json`.
         encoder: The base's folder or hub id where it now lies elsewhere.
         label_names: For an adapter that carries none; default: "0", "1", ...
-        using: One of `ANSWERING`. ``recommended``: what the run's cross-validation found most accurate; the
-            adapter where there was none.
+        using: One of `ANSWERING`. ``recommended``: what the run's recipe asks for, else what its cross-validation found
+            most accurate, else the adapter.
 
     Raises:
         RunError: If it is neither, not finished, or damaged.
         BudgetError: If what was loaded differs from the run's plan.
         ConfigError: If the base is not here; says which and how to get it. If a run, which has label names of
-            its own, is given others. If ``using`` is not known, or asks a bare adapter for a baseline.
+            its own, is given others. If ``using`` is not known, asks a bare adapter for a baseline, or a run for two
+            together that it has no temperatures of.
     """
     if using not in ANSWERING:
         raise ConfigError(f"using={using!r} is not one of {', '.join(ANSWERING)}")
@@ -64,12 +65,14 @@ def load_predictor(
     record = folder.read_finished()
     _check_no_names(path, record, label_names)
     recipe = checked_recipe(record["recipe"], str(folder.run_json), Recipe)
-    name, reason = _chosen(record, using)
+    name, reason = what_answers(record) if using == "recommended" else (using, "as asked")
+    if name == TOGETHER:
+        _check_together(path, record)
     adapter = None if name == "tfidf_svm" else load_adapter(path, encoder=encoder)
     thresholds = thresholds_of(record)
     kind = Predictor if thresholds is None else partial(MultiLabelPredictor, threshold=thresholds[name])
     return kind(
-        adapter if adapter is not None and name == "adapter" else _baseline(folder, record, name, adapter),
+        adapter if adapter is not None and name == "adapter" else _other(folder, record, name, adapter),
         tuple(record["data"]["label_names"]),
         tuple(record["data"]["label_values"]),
         text_columns=text_columns_of(recipe.data.text_columns, recipe.data.text_pair_column),
@@ -79,12 +82,13 @@ def load_predictor(
     )
 
 
-def _chosen(record: Mapping[str, Any], using: str) -> tuple[str, str | None]:
-    """Return what answers, and why where that is not plain."""
-    recommended = (record["cross_validation"] or {}).get("recommended")
-    if using == "recommended" and recommended is not None:
-        return recommended["name"], recommended["reason"]
-    return ("adapter", None) if using == "recommended" else (using, "as asked")
+def _check_together(path: str | Path, record: Mapping[str, Any]) -> None:
+    """Refuse a run of which two cannot answer together."""
+    if not all(temperature_of(record, name) for name in PARTS):
+        raise ConfigError(
+            f"using={TOGETHER!r} needs to know how far to trust each, and the run {path} held no calibration rows back, or has rows "
+            "of several labels: use adapter, or train with a calibration_share"
+        )
 
 
 def load_adapter(path: str | Path, *, encoder: str | None = None) -> Adapter:
@@ -142,6 +146,12 @@ def _load_planned(folder: Path, recipe: Recipe, encoder: str | None, numerics: s
     return saved
 
 
-def _baseline(folder: RunFolder, record: Mapping[str, Any], name: str, adapter: Adapter | None) -> OfBaseline:
-    """Load one of a run's baselines."""
-    return OfBaseline(load_baselines(folder.baselines)[name], temperature_of(record, name) or 1.0, adapter)
+def _other(
+    folder: RunFolder, record: Mapping[str, Any], name: str, adapter: Adapter | None
+) -> OfBaseline | Together:
+    """Load one of a run's baselines, or what answers together with the adapter."""
+    temperature, baselines = temperature_of(record, name) or 1.0, load_baselines(folder.baselines)
+    if name == TOGETHER and adapter is not None:
+        of_parts = {part: temperature_of(record, part) or 1.0 for part in PARTS}
+        return Together(adapter, baselines["tfidf_svm"], of_parts, temperature)
+    return OfBaseline(baselines[name], temperature, adapter)

@@ -313,6 +313,12 @@ class EvaluationConfig(Section):
         ge=2,
         description="Compare adapter and baselines by this many folds of train. Costs as many trainings.",
     )
+    answer_by: Literal[
+        "recommended", "adapter", "tfidf_svm", "probe_mean", "probe_first", "adapter_and_tfidf"
+    ] = Field(
+        "recommended",
+        description="What `predict` answers by; recommended: what cross-validation found most accurate, else the adapter.",
+    )
 
 
 class Recipe(Section):

@@ -1,8 +1,7 @@
 """One training, or two: the second with the unlabelled texts that a teacher is sure of (Lee 2013, pseudo-labels).
 
-The teacher is the first training's adapter together with TF-IDF: two that err on different texts teach what either alone
-does not know (co-training; Blum and Mitchell 1998). Their scores, each at its temperature, are added, which multiplies the
-probabilities (a logarithmic opinion pool; Genest and Zidek 1986).
+The teacher is the first training's adapter together with TF-IDF (`submillion.together`): two that err on different texts teach what
+either alone does not know (co-training; Blum and Mitchell 1998).
 """
 
 import shutil
@@ -16,6 +15,7 @@ from pyarrow import parquet
 from rich.console import Console
 from scipy.special import softmax
 
+from submillion.alternatives import PARTS, TOGETHER
 from submillion.baselines import fit_tfidf_svm
 from submillion.data.duplicates import HASH_LETTERS
 from submillion.data.splits import Rows
@@ -26,6 +26,7 @@ from submillion.model.build import Classifier
 from submillion.run import RunFolder, write_json, written_atomically
 from submillion.scoring import score
 from submillion.temperature import fit_temperature, fit_temperatures
+from submillion.together import pooled
 from submillion.training.checkpoints import complete_checkpoints
 from submillion.training.finish import finish_adapter
 from submillion.training.fit import Labelled, fit_adapter, make_trainer
@@ -43,7 +44,7 @@ SECOND = "self-training"
 MOST_TIMES = 4
 """Unlabelled texts join train up to so many times its rows."""
 
-TEACHERS = {"adapter_and_tfidf": ("adapter", "tfidf_svm"), "adapter": ("adapter",)}
+TEACHERS = {TOGETHER: PARTS, "adapter": ("adapter",)}
 """Who gives the labels, by `self_training_teacher`."""
 
 
@@ -133,7 +134,7 @@ def _label(prepared: Prepared, model: Classifier, folder: RunFolder, console: Co
         raise ValueError("there are no unlabelled texts")
     config, splits = prepared.recipe.training, prepared.splits
     scores, temperatures = _teacher(prepared, model, prepared.unlabelled.texts)
-    taught_by = [name for name in temperatures if name != "teacher"] or ["adapter"]
+    taught_by = [name for name in PARTS if name in temperatures] or ["adapter"]
     if len(taught_by) < len(TEACHERS[config.self_training_teacher]):
         console.print(
             "self-training: the adapter teaches alone, for there are no held-back rows that tell how far to trust each"
@@ -183,12 +184,8 @@ def _teacher(
         svm = fit_tfidf_svm(splits.train.texts, labels, n_labels, prepared.recipe.seed, weights)
         of_known[svm.name], of_new[svm.name] = svm.scores(known.texts, {}), svm.scores(texts, {})
     temperatures = fit_temperatures(of_known, known.labels)
-    pooled_known, pooled_new = (
-        np.sum([scores[name] / temperature for name, temperature in temperatures.items()], axis=0)
-        for scores in (of_known, of_new)
-    )
-    of_teacher = fit_temperature(pooled_known, known.labels)
-    return pooled_new / of_teacher, temperatures | {"teacher": of_teacher}
+    of_teacher = fit_temperature(pooled(of_known, temperatures), known.labels)
+    return pooled(of_new, temperatures) / of_teacher, temperatures | {"teacher": of_teacher}
 
 
 def sure_rows(probabilities: np.ndarray, threshold: float, most: int) -> np.ndarray:

@@ -28,6 +28,7 @@ from submillion.reference import Look, write_look
 from submillion.run import RunFolder, write_json
 from submillion.scoring import MultiLabelScores, Scores, embed_frozen, score, write_scores
 from submillion.temperature import fit_temperatures
+from submillion.together import with_together
 from submillion.training.callbacks import read_history
 from submillion.training.checkpoints import complete_checkpoints, share_done
 from submillion.training.cross_validation import cross_validate
@@ -271,7 +272,7 @@ def _score_held_back(
     """Score validation, where ``of_validation`` does not hold that yet, and calibration, by adapter and baselines; keep it.
 
     Returns:
-        The adapter's and each baseline's temperature on the calibration rows; nothing where there are none. Where rows may
+        The temperature of the adapter, of each baseline and of two together on the calibration rows; nothing where there are none. Where rows may
         have several labels, their thresholds on the validation rows; else None.
     """
     batch_size = prepared.recipe.training.per_device_eval_batch_size
@@ -295,7 +296,8 @@ def _score_held_back(
             predictions = {name: decide(values, thresholds[name]) for name, values in look.scores.items()}
         write_scores(folder.scores(split), rows.row_numbers, rows.labels, scores, predictions)
         if split == "calibration":
-            temperatures = fit_temperatures({"adapter": scores.logits, **look.scores}, rows.labels)
+            of_all = {"adapter": scores.logits, **look.scores}
+            temperatures = with_together(fit_temperatures(of_all, rows.labels), of_all, rows.labels)
     return temperatures, thresholds
 
 

@@ -1,0 +1,42 @@
+"""The adapter and TF-IDF put together: two that err on different texts.
+
+Their scores, each at its temperature, are added, which multiplies the probabilities (a logarithmic opinion pool; Genest and Zidek
+1986, Statistical Science 1:114).
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from submillion.alternatives import PARTS, TOGETHER
+from submillion.temperature import fit_temperature
+
+
+def pooled(scores: Mapping[str, np.ndarray], temperatures: Mapping[str, float]) -> np.ndarray:
+    """Return the sum of scores over their temperatures, `[n, n_labels]` float64.
+
+    Args:
+        scores: Name -> scores `[n, n_labels]`; other names than `PARTS` are left out.
+        temperatures: Of the names that are added, one at least.
+
+    >>> pooled({"adapter": np.array([[2.0, 0.0]]), "tfidf_svm": np.array([[0.0, 1.0]])}, {"adapter": 1.0, "tfidf_svm": 0.5})
+    array([[2., 2.]])
+    """
+    parts = [scores[name].astype(np.float64) / temperatures[name] for name in PARTS if name in temperatures]
+    return np.asarray(np.sum(parts, axis=0))
+
+
+def with_together(
+    temperatures: Mapping[str, float], scores: Mapping[str, np.ndarray], labels: npt.ArrayLike
+) -> dict[str, float]:
+    """Return temperatures and that of the two together, where each of them has one.
+
+    Args:
+        temperatures: Name -> temperature, fitted on the rows of ``scores``.
+        scores: Name -> scores `[n, n_labels]`, of rows that nothing was fitted on.
+        labels: Of these rows, `[n]`.
+    """
+    if not set(PARTS) <= temperatures.keys():
+        return dict(temperatures)
+    return {**temperatures, TOGETHER: fit_temperature(pooled(scores, temperatures), labels)}

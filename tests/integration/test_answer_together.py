@@ -1,0 +1,85 @@
+"""The adapter and TF-IDF answering together."""
+
+import json
+import shutil
+
+import pytest
+from scipy.special import softmax
+
+import submillion
+from conftest import learnable_rows
+from submillion.baselines import load_baselines
+from submillion.cli.main import main
+from submillion.prediction import load_adapter
+from submillion.run import RunFolder
+from submillion.scoring import read_scores
+from submillion.temperature import fit_temperature
+
+NEW = [text for text, _ in learnable_rows(40, seed=9)]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, tiny_encoder):
+    """A run whose recipe asks for the two, with 120 calibration rows."""
+    folder = tmp_path_factory.mktemp("together")
+    submillion.train(
+        learnable_rows(600),
+        output=folder / "run",
+        model=tiny_encoder("bert"),
+        num_train_epochs=1,
+        calibration_share=0.2,
+        answer_by="adapter_and_tfidf",
+        quiet=True,
+    )
+    return folder / "run"
+
+
+def tempered(run, adapter, tfidf):
+    """Return the sum of the two's scores over the temperatures that the run keeps."""
+    temperatures = json.loads((run / "run.json").read_text())["temperatures"]
+    return adapter / temperatures["adapter"] + tfidf / temperatures["tfidf_svm"]
+
+
+def test_their_tempered_scores_are_added(run):
+    tfidf = load_baselines(run / "baselines")["tfidf_svm"].scores(NEW, {})
+    logits = tempered(run, load_adapter(run).scores(NEW).logits, tfidf)
+    temperature = json.loads((run / "run.json").read_text())["temperatures"]["adapter_and_tfidf"]
+    together = submillion.load(run)
+    assert together.answers_by == "adapter_and_tfidf"
+    assert together.predict_proba(NEW) == pytest.approx(softmax(logits / temperature, axis=1), abs=1e-5)
+    assert together.predict(NEW) == [together.label_names[label] for label in logits.argmax(axis=1)]
+    assert submillion.load(run, using="adapter").answers_by == "adapter"
+
+
+def test_the_sum_has_a_temperature_of_its_own(run):
+    kept = read_scores(RunFolder(run).scores("calibration"))
+    texts = [learnable_rows(600)[number][0] for number in kept.row_numbers]
+    tfidf = load_baselines(run / "baselines")["tfidf_svm"].scores(texts, {})
+    fitted = fit_temperature(tempered(run, kept.scores.logits, tfidf), kept.labels)
+    of_run = json.loads((run / "run.json").read_text())["temperatures"]["adapter_and_tfidf"]
+    assert of_run == pytest.approx(fitted, rel=1e-4)
+
+
+def test_predict_and_evaluate_say_who_answers(run, tmp_path, capsys):
+    main(["predict", str(run), "--text", NEW[0]])
+    assert "answered by adapter_and_tfidf: as its recipe asks" in capsys.readouterr().err
+    report = submillion.evaluate(run, learnable_rows(40, seed=9), output=tmp_path / "out", quiet=True)
+    assert "`predict` answers by adapter_and_tfidf: as its recipe asks" in report["notes"]
+
+
+def test_a_run_without_their_temperatures_is_refused(run, tmp_path):
+    copied = shutil.copytree(run, tmp_path / "run")
+    record = json.loads((copied / "run.json").read_text())
+    (copied / "run.json").write_text(json.dumps(record | {"temperatures": {}}))
+    with pytest.raises(submillion.ConfigError, match="held no calibration rows back, or has rows of several"):
+        submillion.load(copied)
+    assert submillion.load(copied, using="adapter").answers_by == "adapter"
+
+
+def test_a_run_of_a_version_without_the_key_is_answered_by_its_adapter(run, tmp_path):
+    copied = shutil.copytree(run, tmp_path / "run")
+    record = json.loads((copied / "run.json").read_text())
+    del record["recipe"]["evaluation"]["answer_by"]
+    (copied / "run.json").write_text(json.dumps(record))
+    assert submillion.load(copied).answers_by == "adapter"
+    assert submillion.load(copied, using="adapter_and_tfidf").answers_by == "adapter_and_tfidf"
