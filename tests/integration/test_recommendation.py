@@ -106,6 +106,11 @@ def test_training_and_evaluation_name_it(crossed, tmp_path, tiny_encoder, capsys
     arguments = ["--train", train, "--output", str(tmp_path / "run"), "--model", tiny_encoder("bert")]
     main(["train", *arguments, "--num-train-epochs", "1", "--cv", "2"])
     assert "recommended, and what `submillion predict` uses: tfidf_svm" in capsys.readouterr().out
+    arguments[3] = str(tmp_path / "asked")
+    main(["train", *arguments, "--num-train-epochs", "1", "--cv", "2", "--answer-by", "adapter"])
+    assert (
+        "recommended, where `submillion predict` uses adapter as asked: tfidf_svm" in capsys.readouterr().out
+    )
 
 
 def test_what_cannot_answer_is_refused(crossed):

@@ -4,6 +4,7 @@ from typing import Any
 
 from rich.markup import escape
 
+from submillion.alternatives import what_answers
 from submillion.cli.show.figures import print_figures, print_verdicts
 from submillion.cli.show.tables import new_console, new_table, print_table
 from submillion.statistics import percent
@@ -22,7 +23,7 @@ def run(record: dict[str, Any], folder: str) -> None:
         )
         print_verdicts(console, figures)
     if record["cross_validation"]:
-        _cross_validation(console, record["cross_validation"])
+        _cross_validation(console, record["cross_validation"], what_answers(record)[0])
     if not record["figures"] and not record["cross_validation"]:
         console.print(
             "no rows were held back, so no figure stands behind this run: evaluate it on labelled rows, "
@@ -44,7 +45,7 @@ def _seconds(record: dict[str, Any]) -> dict[str, float]:
     return {"adapter": record["seconds"]["training"] + head_start, **fitted, **probes}
 
 
-def _cross_validation(console: Console, figures: dict[str, Any]) -> None:
+def _cross_validation(console: Console, figures: dict[str, Any], answers: str) -> None:
     table = new_table("", ">accuracy, %")
     table.add_row("adapter", percent(figures["accuracy"]), style="bold")
     for baseline in figures["baselines"]:
@@ -54,8 +55,10 @@ def _cross_validation(console: Console, figures: dict[str, Any]) -> None:
     )
     print_verdicts(console, figures)
     if recommended := figures.get("recommended"):
-        console.print(
-            f"recommended, and what `submillion predict` uses: {recommended['name']}",
-            style="bold",
-            soft_wrap=True,
+        name = recommended["name"]
+        used = (
+            "and what `submillion predict` uses"
+            if name == answers
+            else f"where `submillion predict` uses {answers} as asked"
         )
+        console.print(f"recommended, {used}: {name}", style="bold", soft_wrap=True)
