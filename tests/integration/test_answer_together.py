@@ -7,7 +7,7 @@ import pytest
 from scipy.special import softmax
 
 import submillion
-from conftest import learnable_rows
+from conftest import learnable_rows, write_csv
 from submillion.baselines import load_baselines
 from submillion.cli.main import main
 from submillion.prediction import load_adapter
@@ -65,6 +65,28 @@ def test_predict_and_evaluate_say_who_answers(run, tmp_path, capsys):
     assert "answered by adapter_and_tfidf: as its recipe asks" in capsys.readouterr().err
     report = submillion.evaluate(run, learnable_rows(40, seed=9), output=tmp_path / "out", quiet=True)
     assert "`predict` answers by adapter_and_tfidf: as its recipe asks" in report["notes"]
+    measured = {each["name"]: each["accuracy"]["value"] for each in report["baselines"]}
+    labels = [label for _, label in learnable_rows(40, seed=9)]
+    right = [told == label for told, label in zip(submillion.predict(run, NEW), labels, strict=True)]
+    assert measured["adapter_and_tfidf"] == pytest.approx(sum(right) / 40)
+    assert "adapter_and_tfidf" not in (report["advice"] or "")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "The adapter and TF-IDF together, by which `predict` answers: " in page
+    assert "The best baseline, adapter_and_tfidf" not in page
+    of_validation = json.loads((run / "run.json").read_text())["figures"]["validation"]
+    assert "adapter_and_tfidf" in {each["name"] for each in of_validation["baselines"]}
+
+
+def test_train_shows_what_both_came_to(tiny_encoder, tmp_path, capsys):
+    arguments = [
+        "--train",
+        write_csv(tmp_path / "t.csv", learnable_rows(600)),
+        "--output",
+        str(tmp_path / "run"),
+    ]
+    arguments += ["--model", tiny_encoder("bert"), "--num-train-epochs", "1"]
+    main(["train", *arguments, "--answer-by", "adapter_and_tfidf"])
+    assert "adapter_and_tfidf" in capsys.readouterr().out
 
 
 def test_a_run_without_their_temperatures_is_refused(run, tmp_path):

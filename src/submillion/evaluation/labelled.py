@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from submillion.alternatives import TOGETHER
 from submillion.confusion import confusion_counts
 from submillion.evaluation.calibration import Calibration, Tempered, probabilities_at, tempered
 from submillion.evaluation.confusions import TopConfusion, top_confusions
@@ -239,7 +240,8 @@ def _baseline(
 
 def _advice(baselines: Sequence[BaselineFigures], margin: float) -> str | None:
     """Return what would be cheaper, where the adapter is not better by the margin."""
-    rivals = [each for each in baselines if each.verdict.relation != "better by the margin"]
+    cheaper = [each for each in baselines if each.name != TOGETHER]
+    rivals = [each for each in cheaper if each.verdict.relation != "better by the margin"]
     if not rivals:
         return None
     named = ", ".join(

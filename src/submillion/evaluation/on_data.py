@@ -14,6 +14,7 @@ from submillion.data.duplicates import text_hashes
 from submillion.data.words import count_words
 from submillion.disk import check_not_read, check_writable
 from submillion.evaluation.against import Other
+from submillion.evaluation.compared import compared_with
 from submillion.evaluation.corrupt import evaluate_corrupted
 from submillion.evaluation.keeping import WRITTEN, keep_scored_rows, kept
 from submillion.evaluation.label_reads import note_read
@@ -145,7 +146,7 @@ def _measured(
         labels,
         scores.logits,
         record["data"]["label_names"],
-        look.predictions,
+        compared_with(record, scores.logits, look.predictions, look.scores),
         margin=record["recipe"]["evaluation"]["margin"] / 100,
         seed=record["recipe"]["seed"],
         temperature=temperature_of(record, "adapter"),

@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from submillion.alternatives import TOGETHER
 from submillion.evaluation import charts
 from submillion.multi_label import MULTI_LABEL
 from submillion.page.render import write_page
@@ -122,9 +123,15 @@ class _Evaluation:
     def _how_good(self) -> tuple[str, list[str]]:
         if self.is_labelled:
             said = [f"of {self.report['n']:,} rows are labelled rightly."]
-            if baselines := self.get("baselines"):
-                best = max(baselines, key=lambda each: each["accuracy"]["value"])
-                said.append(f"The best baseline, {best['name']}: {_share(best['accuracy']['value'])}.")
+            accuracy = {each["name"]: each["accuracy"]["value"] for each in self.get("baselines") or ()}
+            together = accuracy.pop(TOGETHER, None)
+            if accuracy:
+                best = max(accuracy, key=accuracy.__getitem__)
+                said.append(f"The best baseline, {best}: {_share(accuracy[best])}.")
+            if together is not None:
+                said.append(
+                    f"The adapter and TF-IDF together, by which `predict` answers: {_share(together)}."
+                )
             return _share(self.report["accuracy"]["value"]), said
         if self.estimate:
             said = [

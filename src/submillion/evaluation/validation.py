@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from submillion.evaluation.compared import compared_with
 from submillion.evaluation.labelled import evaluate_labelled
 from submillion.evaluation.multi_label import evaluate_multi_label
 from submillion.evaluation.plots import plot_learning_curves
@@ -23,12 +24,12 @@ def report_validation(folder: RunFolder) -> dict[str, Any]:
     if thresholds_of(record) is not None:
         figures = _of_several_labels(folder, record)
     elif folder.scores("validation").is_file():
-        rows = read_scores(folder.scores("validation"))
+        rows, look = read_scores(folder.scores("validation")), read_look(folder.look("validation"))
         report = evaluate_labelled(
             rows.labels,
             rows.scores.logits,
             record["data"]["label_names"],
-            rows.baseline_predictions,
+            compared_with(record, rows.scores.logits, rows.baseline_predictions, look.scores),
             margin=recipe["evaluation"]["margin"] / 100,
             seed=recipe["seed"],
         )

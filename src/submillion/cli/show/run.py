@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from submillion.alternatives import what_answers
+from submillion.alternatives import PARTS, TOGETHER, what_answers
 from submillion.cli.show.figures import print_figures, print_verdicts
 from submillion.cli.show.tables import new_console, new_table, print_table
 from submillion.statistics import percent
@@ -42,7 +42,8 @@ def _seconds(record: dict[str, Any]) -> dict[str, float]:
     fitted = {name: member["fit_seconds"] for name, member in record["baselines"]["members"].items()}
     embedding, head_start = (record["seconds"].get(name, 0.0) for name in ("embedding", "head_start"))
     probes = {name: seconds + embedding for name, seconds in fitted.items() if name.startswith("probe")}
-    return {"adapter": record["seconds"]["training"] + head_start, **fitted, **probes}
+    costs = {"adapter": record["seconds"]["training"] + head_start, **fitted, **probes}
+    return costs | {TOGETHER: sum(costs[part] for part in PARTS)}
 
 
 def _cross_validation(console: Console, figures: dict[str, Any], answers: str) -> None:

@@ -1,0 +1,32 @@
+"""What the adapter is held against on labelled rows."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from submillion.alternatives import PARTS, TOGETHER, what_answers
+from submillion.temperature import temperature_of
+from submillion.together import pooled
+
+
+def compared_with(
+    record: Mapping[str, Any],
+    logits: np.ndarray,
+    baseline_predictions: Mapping[str, np.ndarray],
+    baseline_scores: Mapping[str, np.ndarray],
+) -> dict[str, np.ndarray]:
+    """Return name -> labels `[n]`: each baseline's, and those of the two together where by these the run answers.
+
+    Args:
+        record: The run's `run.json`.
+        logits: The adapter's, `[n, n_labels]`.
+        baseline_predictions: Baseline -> its labels, `[n]`.
+        baseline_scores: Baseline -> its scores, `[n, n_labels]`.
+    """
+    temperatures = {part: temperature_of(record, part) for part in PARTS}
+    if what_answers(record)[0] != TOGETHER or None in temperatures.values():
+        return dict(baseline_predictions)
+    known = {part: value for part, value in temperatures.items() if value is not None}
+    both = pooled({"adapter": logits, **baseline_scores}, known)
+    return {**baseline_predictions, TOGETHER: both.argmax(axis=1)}
