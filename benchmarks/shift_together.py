@@ -3,7 +3,7 @@
     python benchmarks/shift_together.py              a minute, after shift.py, whose models it takes; hours without them
     python benchmarks/shift_together.py --summary    the tables, without computing
 
-Their scores, each at its temperature, are added (`submillion predict --using adapter_and_tfidf`); nothing is fitted on the rows that are scored.
+Their scores, each at its temperature, are added (`submillion predict RUN --using adapter_and_tfidf`); nothing is fitted on the rows that are scored.
 Each model's pools of 1,050 rows of `shift_texts.py`, without the families of rows whose label the model lacks. A line a model.
 """
 
