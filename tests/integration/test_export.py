@@ -258,7 +258,7 @@ def test_a_run_whose_baseline_answers_says_that_the_adapter_is_exported(runs, tm
     record["cross_validation"] = {"recommended": {"name": "tfidf_svm", "reason": "as good and cheaper"}}
     (run / "run.json").write_text(json.dumps(record))
     made = submillion.export(run, tmp_path / "out", format="peft")
-    assert "recommends tfidf_svm" in made["notes"][0]
+    assert "answers by tfidf_svm (as good and cheaper)" in made["notes"][0]
     assert "recommends tfidf_svm" in (tmp_path / "out" / "README.md").read_text()
 
 
