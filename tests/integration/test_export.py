@@ -259,7 +259,7 @@ def test_a_run_whose_baseline_answers_says_that_the_adapter_is_exported(runs, tm
     (run / "run.json").write_text(json.dumps(record))
     made = submillion.export(run, tmp_path / "out", format="peft")
     assert "answers by tfidf_svm (as good and cheaper)" in made["notes"][0]
-    assert "recommends tfidf_svm" in (tmp_path / "out" / "README.md").read_text()
+    assert "answers by tfidf_svm (as good and cheaper)" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_rows_that_changed_are_not_taken_for_the_runs_own(runs, tmp_path):
