@@ -17,16 +17,20 @@ from typing import Any
 import pandas as pd
 
 import submillion
-from record import append, stands
+from record import append, source, stands
 
 NAME = "predict_speed"
+SOURCE = source("scoring.py", "closeness.py", "prediction", "fast", "model")
+"""A line stands for one version of what predicts."""
+
 AGNEWS = Path(__file__).resolve().parents[2] / "shared" / "agnews"
 BATCH_SIZES = (1, 8, 16, 32, 64)
 N_ROWS, ROUNDS = 6000, 3
 
 
 def main() -> None:
-    if stands(NAME, rows=N_ROWS):
+    key = {"rows": N_ROWS, "source": SOURCE}
+    if stands(NAME, **key):
         return
     rows = pd.read_csv(AGNEWS / "train_text.csv").sample(2000 + N_ROWS, random_state=3)
     texts = rows["text"][2000:].tolist()
@@ -51,7 +55,7 @@ def main() -> None:
         "share_of_equal_labels": round(equal, 5),
         "pipeline_batch_size": best,
     }
-    append(NAME, figures, rows=N_ROWS)
+    append(NAME, figures, **key)
 
 
 def train(rows: Any, run: Path) -> None:
