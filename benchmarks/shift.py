@@ -193,6 +193,17 @@ def scored(task: str, seed: int) -> tuple[RunFolder, dict[str, dict[str, Any]]]:
     return folder, pools
 
 
+def columns_of_cells(name: str) -> Iterator[tuple[dict[str, Any], np.ndarray, np.ndarray, int]]:
+    """Yield each cell that another benchmark has not done: its settings, the columns of known and of new rows, and the run's seed."""
+    for line in lines(NAME):
+        settings = line["settings"]
+        if not stands(name, **settings):
+            folder, pools = scored(settings["task"], settings["seed"])
+            rows, _ = mixed(pools["familiar"], pools[settings["family"]], settings["share"])
+            seed = folder.read_finished()["recipe"]["seed"]
+            yield settings, Known.of(folder).columns, columns_of(rows["look"]), seed
+
+
 def drawn(n_familiar: int, n_other: int, share: float) -> tuple[np.ndarray, np.ndarray]:
     """Return which rows of the familiar pool and of the family's make a cell."""
     rng = np.random.default_rng(0)

@@ -14,9 +14,8 @@ import numpy as np
 
 import shift
 import shift_texts
-from record import append, lines, stands
-from submillion.evaluation.unlabelled import Known
-from submillion.evaluation.unlike import columns_of, cross_fitted
+from record import append, lines
+from submillion.evaluation.unlike import cross_fitted
 
 NAME = "shift_bounds"
 LEVEL, Z = 0.05, 1.645
@@ -29,14 +28,8 @@ def main() -> None:
     )
     options.add_argument("--summary", action="store_true")
     asked = options.parse_args()
-    for line in () if asked.summary else lines(shift.NAME):
-        settings = line["settings"]
-        if stands(NAME, **settings):
-            continue
-        folder, pools = shift.scored(settings["task"], settings["seed"])
-        rows, _ = shift.mixed(pools["familiar"], pools[settings["family"]], settings["share"])
-        seed = folder.read_finished()["recipe"]["seed"]
-        scores = cross_fitted(Known.of(folder).columns, columns_of(rows["look"]), seed)
+    for settings, known, new, seed in () if asked.summary else shift.columns_of_cells(NAME):
+        scores = cross_fitted(known, new, seed)
         append(NAME, {"rank sum": by_rank_sum(*scores), "Simes": by_simes(*scores)}, **settings)
     print(summary())
 

@@ -18,9 +18,8 @@ from sklearn.model_selection import StratifiedKFold
 
 import shift
 import shift_texts
-from record import append, lines, stands
-from submillion.evaluation.unlabelled import Known
-from submillion.evaluation.unlike import LIMIT, N_FOLDS, C, best_bin, columns_of
+from record import append, lines
+from submillion.evaluation.unlike import LIMIT, N_FOLDS, C, best_bin
 
 NAME = "shift_ted"
 ROUNDS = 10
@@ -32,14 +31,8 @@ def main() -> None:
     )
     options.add_argument("--summary", action="store_true")
     asked = options.parse_args()
-    for line in () if asked.summary else lines(shift.NAME):
-        settings = line["settings"]
-        if stands(NAME, **settings):
-            continue
-        folder, pools = shift.scored(settings["task"], settings["seed"])
-        rows, _ = shift.mixed(pools["familiar"], pools[settings["family"]], settings["share"])
-        known = Known.of(folder).columns
-        shares = estimates(known, columns_of(rows["look"]), folder.read_finished()["recipe"]["seed"])
+    for settings, known, new, seed in () if asked.summary else shift.columns_of_cells(NAME):
+        shares = estimates(known, new, seed)
         append(NAME, {"shares": [round(share, 5) for share in shares]}, **settings)
     print(summary())
 

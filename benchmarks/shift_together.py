@@ -15,12 +15,12 @@ import numpy as np
 import shift
 import shift_texts
 from record import append, lines, stands
-from submillion.temperature import temperature_of
+from submillion.alternatives import PARTS, TOGETHER
+from submillion.together import pooled, temperatures_of_parts
 
 NAME = "shift_together"
 TASKS = ("agnews", "20ng")
-ALONE, TOGETHER = "adapter", "adapter_and_tfidf"
-ANSWERING = (ALONE, "tfidf_svm", TOGETHER)
+ALONE, ANSWERING = PARTS[0], (*PARTS, TOGETHER)
 
 
 def main() -> None:
@@ -39,17 +39,15 @@ def main() -> None:
 def accuracies(task: str, seed: int) -> dict[str, Any]:
     """Return pool -> what answers -> its accuracy, in points of 100."""
     folder, pools = shift.scored(task, seed)
-    record, found = folder.read_finished(), {}
+    temperatures, found = temperatures_of_parts(folder.read_finished()), {}
+    assert temperatures is not None, "these models hold calibration rows back"
     for name, pool in pools.items():
         if name not in shift_texts.WITHOUT_TRUTH:
-            tempered = {
-                each: scores / (temperature_of(record, each) or 1.0)
-                for each, scores in ((ALONE, pool["logits"]), ("tfidf_svm", pool["look"].scores["tfidf_svm"]))
-            }
-            tempered[TOGETHER] = tempered[ALONE] + tempered["tfidf_svm"]
+            scores = {ALONE: pool["logits"], "tfidf_svm": pool["look"].scores["tfidf_svm"]}
+            scores[TOGETHER] = pooled(scores, temperatures)
             found[name] = {
-                each: 100 * float(np.mean(scores.argmax(axis=1) == pool["labels"]))
-                for each, scores in tempered.items()
+                who: 100 * float(np.mean(values.argmax(axis=1) == pool["labels"]))
+                for who, values in scores.items()
             }
     return found
 

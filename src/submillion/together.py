@@ -5,12 +5,13 @@ Their scores, each at its temperature, are added, which multiplies the probabili
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from submillion.alternatives import PARTS, TOGETHER
-from submillion.temperature import fit_temperature
+from submillion.temperature import fit_temperature, temperature_of
 
 
 def pooled(scores: Mapping[str, np.ndarray], temperatures: Mapping[str, float]) -> np.ndarray:
@@ -25,6 +26,15 @@ def pooled(scores: Mapping[str, np.ndarray], temperatures: Mapping[str, float]) 
     """
     parts = [scores[name].astype(np.float64) / temperatures[name] for name in PARTS if name in temperatures]
     return np.asarray(np.sum(parts, axis=0))
+
+
+def temperatures_of_parts(record: Mapping[str, Any]) -> dict[str, float] | None:
+    """Return the temperature of each of the two in a run's `run.json`; None where one has none, and they cannot be added.
+
+    >>> temperatures_of_parts({"temperatures": {"adapter": 1.3}})
+    """
+    found = {name: temperature for name in PARTS if (temperature := temperature_of(record, name)) is not None}
+    return found if len(found) == len(PARTS) else None
 
 
 def with_together(

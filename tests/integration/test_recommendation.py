@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from submillion.closeness import SAFETY, close_rows
 from submillion.fast.features import can_multiply_int8
 from submillion.model.device import has_bf16
 from submillion.prediction import answering, load_adapter
+from submillion.recipe.sections import EvaluationConfig
 from submillion.training.cross_validation import _recommended
 
 NEW = [text for text, _ in learnable_rows(30, seed=9)]
@@ -120,6 +122,8 @@ def test_what_cannot_answer_is_refused(crossed):
         submillion.load(crossed / "adapter", using="tfidf_svm")
     offered = next(option for option in command.params if option.name == "using").type.choices
     assert tuple(offered) == ANSWERING
+    asked = EvaluationConfig.model_fields["answer_by"].annotation
+    assert set(get_args(asked)) == set(ANSWERING)
 
 
 def test_with_two_labels_too_a_close_row_is_found():

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from submillion.alternatives import PARTS, TOGETHER, what_answers
-from submillion.temperature import temperature_of
-from submillion.together import pooled
+from submillion.alternatives import TOGETHER, what_answers
+from submillion.together import pooled, temperatures_of_parts
 
 
 def compared_with(
@@ -24,9 +23,8 @@ def compared_with(
         baseline_predictions: Baseline -> its labels, `[n]`.
         baseline_scores: Baseline -> its scores, `[n, n_labels]`.
     """
-    temperatures = {part: temperature_of(record, part) for part in PARTS}
-    if what_answers(record)[0] != TOGETHER or None in temperatures.values():
+    temperatures = temperatures_of_parts(record)
+    if what_answers(record)[0] != TOGETHER or temperatures is None:
         return dict(baseline_predictions)
-    known = {part: value for part, value in temperatures.items() if value is not None}
-    both = pooled({"adapter": logits, **baseline_scores}, known)
+    both = pooled({"adapter": logits, **baseline_scores}, temperatures)
     return {**baseline_predictions, TOGETHER: both.argmax(axis=1)}

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from submillion.alternatives import ANSWERING, PARTS, TOGETHER, what_answers
+from submillion.alternatives import ANSWERING, TOGETHER, what_answers
 from submillion.baselines import load_baselines
 from submillion.budget.plan import make_plan
 from submillion.data.pairs import text_columns_of
@@ -21,6 +21,7 @@ from submillion.prediction.predictor import Predictor
 from submillion.recipe import Recipe, checked_recipe
 from submillion.run import RunFolder
 from submillion.temperature import temperature_of
+from submillion.together import temperatures_of_parts
 
 UNMEASURED_SHIFT = 0.05
 """For a run that does not say how far bf16 moves its logits, having been trained where there is none."""
@@ -66,8 +67,6 @@ def load_predictor(
     _check_no_names(path, record, label_names)
     recipe = checked_recipe(record["recipe"], str(folder.run_json), Recipe)
     name, reason = what_answers(record) if using == "recommended" else (using, "as asked")
-    if name == TOGETHER:
-        _check_together(path, record)
     adapter = None if name == "tfidf_svm" else load_adapter(path, encoder=encoder)
     thresholds = thresholds_of(record)
     kind = Predictor if thresholds is None else partial(MultiLabelPredictor, threshold=thresholds[name])
@@ -82,13 +81,15 @@ def load_predictor(
     )
 
 
-def _check_together(path: str | Path, record: Mapping[str, Any]) -> None:
-    """Refuse a run of which two cannot answer together."""
-    if not all(temperature_of(record, name) for name in PARTS):
+def _of_parts(folder: RunFolder, record: Mapping[str, Any]) -> dict[str, float]:
+    """Return the temperatures of two that answer together; a run that has none is refused."""
+    temperatures = temperatures_of_parts(record)
+    if temperatures is None:
         raise ConfigError(
-            f"using={TOGETHER!r} needs to know how far to trust each, and the run {path} held no calibration rows back, or has rows "
+            f"using={TOGETHER!r} needs to know how far to trust each, and the run {folder.path} held no calibration rows back, or has rows "
             "of several labels: use adapter, or train with a calibration_share"
         )
+    return temperatures
 
 
 def load_adapter(path: str | Path, *, encoder: str | None = None) -> Adapter:
@@ -152,6 +153,5 @@ def _other(
     """Load one of a run's baselines, or what answers together with the adapter."""
     temperature, baselines = temperature_of(record, name) or 1.0, load_baselines(folder.baselines)
     if name == TOGETHER and adapter is not None:
-        of_parts = {part: temperature_of(record, part) or 1.0 for part in PARTS}
-        return Together(adapter, baselines["tfidf_svm"], of_parts, temperature)
+        return Together(adapter, baselines["tfidf_svm"], _of_parts(folder, record), temperature)
     return OfBaseline(baselines[name], temperature, adapter)
