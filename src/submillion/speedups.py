@@ -49,6 +49,11 @@ SPEEDUPS: Mapping[str, Speedup] = MappingProxyType(
         "fast_attention": Speedup(
             "Attention as batched products, forward and backward (CPU).", "blocks", "fast.attention"
         ),
+        "built_ahead": Speedup(
+            "What oneDNN builds for a shape, built before the first step and not between a step's tensors, for memory (CPU, not `exact`).",
+            "blocks",
+            "fast.built_ahead",
+        ),
         "gelu_again": Speedup(
             "GELU's output, the widest of a block, made again in the backward pass, for memory.",
             "blocks",

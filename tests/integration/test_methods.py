@@ -18,6 +18,7 @@ import submillion
 from conftest import BLOCK_SUBMILLION, learnable_rows
 from submillion.budget import METHODS, make_plan
 from submillion.budget.methods import MOVING_BASE
+from submillion.encoders import load_tokenizer
 from submillion.errors import ConfigError
 from submillion.model import device
 from submillion.model.as_saved import plan_as_saved
@@ -119,7 +120,7 @@ def trained(tmp_path_factory, tiny_encoder):
         fit_adapter(trainer)
         save_adapter(
             model,
-            prepared.tokenizer,
+            load_tokenizer(prepared.encoder),
             folder / f"{name}-adapter",
             encoder=prepared.encoder,
             model_name=prepared.encoder,
@@ -157,7 +158,7 @@ def test_only_what_was_planned_moved(trained, name):
 @pytest.mark.parametrize("name", CASES)
 def test_stock_peft_gives_the_same_logits_and_merges_to_them(trained, stock, name):
     prepared, model, _, folder = trained[name]
-    ids = prepared.tokenizer(TEXTS, truncation=True, max_length=24)["input_ids"]
+    ids = load_tokenizer(prepared.encoder)(TEXTS, truncation=True, max_length=24)["input_ids"]
     ours = score(model, ids, 4).logits
     spread = np.ptp(ours, axis=0).min()
     assert spread > 2e-5, "logits that do not depend on the text prove nothing"

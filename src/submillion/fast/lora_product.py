@@ -70,13 +70,13 @@ class _LoraProduct(torch.autograd.Function):
         before = x
         if of_gelu:
             x = nn.functional.gelu(before)
-        output = product.forward(x)
         kept = []
         for part in parts:
             a, b_t = _narrow(part.a, x.dtype), _narrow(part.b.t() * part.scaling, x.dtype)
-            low = nn.functional.linear(x if part.mask is None else x * part.mask, a)
+            kept += [a, b_t, nn.functional.linear(x if part.mask is None else x * part.mask, a)]
+        output = product.forward(x)
+        for part, b_t, low in zip(parts, kept[1::3], kept[2::3], strict=True):
             output[:, part.rows].addmm_(low, b_t)
-            kept += [a, b_t, low]
         ctx.product, ctx.parts, ctx.of_gelu = product, parts, of_gelu
         ctx.save_for_backward(before if parts or of_gelu else None, *kept)
         return output
@@ -87,23 +87,26 @@ class _LoraProduct(torch.autograd.Function):
         gradient = gradient.contiguous()
         before, *kept = ctx.saved_tensors
         x = nn.functional.gelu(before) if ctx.of_gelu and ctx.parts else before
-        of_input = ctx.product.backward(gradient) if ctx.needs_input_grad[0] else None
         of_matrices: list[torch.Tensor | None] = []
-        for part, a, b_t, low in zip(ctx.parts, kept[0::3], kept[1::3], kept[2::3], strict=True):
+        of_lows = []
+        for part, b_t, low in zip(ctx.parts, kept[1::3], kept[2::3], strict=True):
             rank = len(part.a)
             of_part = gradient[:, part.rows]
-            of_low = nn.functional.linear(of_part, b_t)
-            dropped = x if part.mask is None else x * part.mask
-            of_matrices.append((of_low.t() @ dropped)[:rank].to(part.a.dtype))
+            of_lows.append(nn.functional.linear(of_part, b_t))
+            of_a = of_lows[-1].t() @ (x if part.mask is None else x * part.mask)
+            of_matrices.append(of_a[:rank].to(part.a.dtype))
             of_matrices.append((low.t() @ of_part)[:rank].t().to(part.b.dtype) * part.scaling)
-            if of_input is None:
-                continue
+        del x  # the widest of a block, before there is another one
+        if not ctx.needs_input_grad[0]:
+            return (None, None, None, None, *of_matrices)
+        of_input = ctx.product.backward(gradient)
+        for part, a, of_low in zip(ctx.parts, kept[0::3], of_lows, strict=True):
             if part.mask is None:
                 of_input.addmm_(of_low, a)
             else:
                 of_input.addcmul_(of_low @ a, part.mask)
-        if ctx.of_gelu and of_input is not None:
-            of_input = torch.ops.aten.gelu_backward(of_input, before)
+        if ctx.of_gelu:
+            torch.ops.aten.gelu_backward.grad_input(of_input, before, grad_input=of_input)
         return (of_input, None, None, None, *of_matrices)
 
 

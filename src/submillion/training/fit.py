@@ -88,6 +88,7 @@ def make_trainer(
         is_balanced=config.balanced_sampling,
         weighted_loss=loss,
         tokens_at_once=TOKENS_AT_ONCE if slices_tokens else None,
+        builds_ahead="built_ahead" in config.pieces and arguments.use_cpu and config.numerics != "exact",
         lengths=[len(ids) for ids in train.input_ids] if groups_lengths else None,
         model=model,
         args=arguments,

@@ -24,7 +24,7 @@ from submillion.scoring import score
 from submillion.training.crowding import Crowding, measured_crowding
 from submillion.training.free_memory import free_in_groups
 from submillion.training.step_graphs import AS_THEY_COME, MOST_TOKENS
-from submillion.training.trainer import BudgetTrainer, rows_at_once
+from submillion.training.trainer import BudgetTrainer, Shape
 
 _SMALL_LENGTHS = (8, 16, 32)
 """Tokens a row of the small batches whose kept bytes are counted."""
@@ -40,9 +40,6 @@ _LOOP_SECONDS = 0.003
 
 _SAMPLED_ROWS = 128
 """Validation rows that are scored to measure scoring."""
-
-Shape = tuple[int, int]
-"""Rows and tokens a row of what runs forward at once."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +99,11 @@ def forecast(
     Raises:
         RunError: If more memory is needed than is free; it says what to lower.
     """
-    steps, epochs = _steps(trainer), float(trainer.args.num_train_epochs)
+    steps, epochs = trainer.slices(), float(trainer.args.num_train_epochs)
     own = steps[
         :: trainer.args.world_size
     ]  # of several processes each runs its share, the first no smaller one
+    trainer.meet(shape for step in own for shape in step)
     with _undone(trainer):
         peak = _peak_bytes(trainer, steps, held_bytes, baseline_bytes)
         with measured_crowding() as crowding:
@@ -119,20 +117,6 @@ def forecast(
         scored = rows.windows if isinstance(rows, Windows) else rows
         seconds += times * epochs * _scoring_seconds(trainer, scored)
     return Forecast(trainings * seconds / 60, peak / 1e9, share_cut, crowding)
-
-
-def _steps(trainer: BudgetTrainer) -> list[list[Shape]]:
-    """Return, for each micro-batch of an epoch, the shapes of the slices that it runs in."""
-    size = int(trainer.args.per_device_train_batch_size)
-    lengths = [len(ids) for ids in trainer.train_dataset.input_ids]
-    order = list(trainer._get_train_sampler())
-    steps = []
-    for start in range(0, len(order), size):
-        rows = [lengths[row] for row in order[start : start + size]]
-        n_tokens = trainer.data_collator.padded_length(rows)
-        at_once = rows_at_once(len(rows), n_tokens, trainer.tokens_at_once)
-        steps.append([(min(at_once, len(rows) - first), n_tokens) for first in range(0, len(rows), at_once)])
-    return steps
 
 
 @contextmanager
@@ -238,7 +222,7 @@ def _peak_bytes(
         more += _running_bytes(trainer, max(recorded, key=_size))
     more, after = more + _BEYOND, 0.0  # a GPU has no part in the baselines
     if trainer.args.use_cpu:
-        built = _SHAPE_BYTES * len(shapes)
+        built = 0 if trainer.builds_ahead else _SHAPE_BYTES * len(shapes)
         more, after = more + built + held_bytes, built + baseline_bytes
     held, free, largest = _memory()
     if more > free:

@@ -78,7 +78,6 @@ class Prepared:
 
     recipe: Recipe
     encoder: str
-    tokenizer: Any
     splits: Splits
     plan: Plan
     tokens: dict[str, TokenRows]
@@ -164,7 +163,7 @@ def prepare(recipe: Recipe, sources: Sources, console: Console, *, for_many: boo
     resolved = _resolved(recipe, plan, len(splits.train), tokens["train"].max_length)
     if not for_many:
         check_training(resolved.training, plan, splits.validation is not None)
-    prepared = Prepared(resolved, encoder, tokenizer, splits, plan, tokens, unlabelled)
+    prepared = Prepared(resolved, encoder, splits, plan, tokens, unlabelled)
     if recipe.budget.rank == ALLOCATE and not for_many:
         with console.status("giving out the ranks by what the layers read"):
             plan = prepared.allocated(plan, recipe.seed)

@@ -18,6 +18,7 @@ from submillion.closeness import measure_shift
 from submillion.data.duplicates import HASH_LETTERS
 from submillion.data.splits import Rows
 from submillion.data.windows import Windows
+from submillion.encoders import load_tokenizer
 from submillion.errors import RunError
 from submillion.model.build import Classifier
 from submillion.model.device import choose_device
@@ -304,7 +305,7 @@ def _score_held_back(
 def _save(prepared: Prepared, model: Classifier, folder: RunFolder, threshold: float | None = None) -> None:
     save_adapter(
         model,
-        prepared.tokenizer,
+        load_tokenizer(prepared.encoder),  # anew: held while training, it would take some 25 MB
         folder.adapter,
         encoder=prepared.encoder,
         model_name=prepared.recipe.model.model,

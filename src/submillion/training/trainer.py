@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ from submillion.budget.plan import Plan
 from submillion.data.windows import Windows
 from submillion.disk import disk_refusals
 from submillion.errors import RunError
+from submillion.fast.built_ahead import build_ahead
 from submillion.model.adapter import assert_planned
 from submillion.model.build import Classifier, quiet_transformers
-from submillion.model.device import choose_device
+from submillion.model.device import choose_device, give_back_freed_memory
 from submillion.recipe import TrainingConfig
 from submillion.run import written_atomically
 from submillion.scoring import Scores, pad, rounded_length, score
@@ -39,6 +40,10 @@ from submillion.training.weights import WeightedLoss
 
 TRAINED = "trained.safetensors"
 BEST = "best.safetensors"
+
+
+Shape = tuple[int, int]
+"""Rows and tokens a row of what runs forward at once."""
 
 
 class TrainRows(torch.utils.data.Dataset[dict[str, Any]]):
@@ -116,6 +121,7 @@ class BudgetTrainer(Trainer):
         lengths: Tokens of each train row, to group batches by; None: batches are drawn at random.
         tokens_at_once: Slice micro-batches of more tokens, for memory's sake: a loss that is divided by the rows of
             the whole batch is the same in parts. None: never.
+        builds_ahead: Build what a new shape needs before its first micro-batch; see `submillion.fast.built_ahead`.
         is_balanced: Every label is drawn equally often.
         weighted_loss: In place of the model's own loss; None: every row counts alike.
         rank_schedule: Of AdaLoRA, which prunes while it trains and adds to the loss; None with any other method.
@@ -135,6 +141,7 @@ class BudgetTrainer(Trainer):
         evaluate_scores: Callable[[Scores], dict[str, float]] | None,
         lengths: Sequence[int] | None = None,
         tokens_at_once: int | None = None,
+        builds_ahead: bool = False,
         is_balanced: bool = False,
         weighted_loss: WeightedLoss | MultiLabelLoss | None = None,
         rank_schedule: RankSchedule | None = None,
@@ -146,6 +153,8 @@ class BudgetTrainer(Trainer):
         self.evaluate_scores = evaluate_scores
         self.lengths = lengths
         self.tokens_at_once = tokens_at_once
+        self.builds_ahead = builds_ahead
+        self._met: set[Shape] = set()
         self.rank_schedule = rank_schedule
         self.is_balanced = is_balanced
         self.weighted_loss = weighted_loss
@@ -208,14 +217,36 @@ class BudgetTrainer(Trainer):
     ) -> torch.Tensor:
         if self.graphs is not None and isinstance(num_items_in_batch, torch.Tensor):
             return self.graphs.step(self._prepare_inputs(inputs), num_items_in_batch)
-        if self.tokens_at_once is None or num_items_in_batch is None:
-            loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
-            return loss
-        losses = [
-            super(BudgetTrainer, self).training_step(model, part, num_items_in_batch)
-            for part in row_slices(inputs, self.tokens_at_once)
-        ]
+        most = None if num_items_in_batch is None else self.tokens_at_once
+        losses = []
+        for part in [inputs] if most is None else row_slices(inputs, most):
+            self.meet([tuple(part["input_ids"].shape)])
+            losses.append(super().training_step(model, part, num_items_in_batch))
         return torch.stack(losses).sum()
+
+    def meet(self, shapes: Iterable[Shape]) -> None:
+        """Build what micro-batches of these shapes need, where that is not done yet and is to be done ahead."""
+        new = {shape for shape in shapes if shape not in self._met} if self.builds_ahead else set()
+        if new:
+            self._met |= new
+            self.model.train()
+            build_ahead(self.model, sorted(new))
+            give_back_freed_memory()  # what was in the way
+
+    def slices(self) -> list[list[Shape]]:
+        """Return, for each micro-batch of an epoch, the shapes of the slices that it runs in."""
+        size = int(self.args.per_device_train_batch_size)
+        lengths = [len(ids) for ids in self.train_dataset.input_ids]
+        order = list(self._get_train_sampler())
+        steps = []
+        for start in range(0, len(order), size):
+            rows = [lengths[row] for row in order[start : start + size]]
+            n_tokens = self.data_collator.padded_length(rows)
+            at_once = rows_at_once(len(rows), n_tokens, self.tokens_at_once)
+            steps.append(
+                [(min(at_once, len(rows) - first), n_tokens) for first in range(0, len(rows), at_once)]
+            )
+        return steps
 
     def _as_it_comes(self, inputs: Mapping[str, torch.Tensor], divisor: torch.Tensor) -> torch.Tensor:
         loss: torch.Tensor = super().training_step(self.model, dict(inputs), divisor)
@@ -398,6 +429,7 @@ def fit(trainer: BudgetTrainer, resume: bool) -> None:
     whole = complete_checkpoints(trainer.folder) if resume else []
     trainer.earlier_seconds = seconds_at(whole[-1]) if whole else 0.0
     trainer.started = time.monotonic()
+    trainer.meet(shape for slices in trainer.slices() for shape in slices)
     with quiet_transformers():
         if whole and _had_ended(whole[-1], trainer):
             trainer._load_from_checkpoint(str(whole[-1]))

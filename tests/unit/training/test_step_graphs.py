@@ -17,7 +17,7 @@ from submillion.recipe import load_recipe
 from submillion.training import fit as module
 from submillion.training import step_graphs
 from submillion.training.fit import fit_adapter, make_trainer
-from submillion.training.forecast import _steps, forecast
+from submillion.training.forecast import forecast
 from submillion.training.prepare import Sources, prepare
 from submillion.training.step_graphs import AS_THEY_COME, StepGraphs
 
@@ -130,9 +130,9 @@ def test_the_forecast_counts_a_recording_once_a_shape(tiny_encoder, tmp_path, mo
     monkeypatch.setattr(module, "_can_record", lambda *_: True)
     monkeypatch.setattr(module, "on_card", lambda: slowly)
     trainer = to_train(tiny_encoder, tmp_path, num_train_epochs=100)
-    n_shapes = len({shape for step in _steps(trainer) for shape in step})
+    n_shapes = len({shape for step in trainer.slices() for shape in step})
     minutes = forecast(trainer, 0.0).minutes
-    assert 0.4 * n_shapes < 60 * minutes < 0.5 * n_shapes + 100 * len(_steps(trainer)) * 0.1
+    assert 0.4 * n_shapes < 60 * minutes < 0.5 * n_shapes + 100 * len(trainer.slices()) * 0.1
     assert trainer.graphs.n_recorded == 0
 
 
