@@ -4,20 +4,28 @@
     python benchmarks/pieces.py --model roberta-base --rounds 1
     python benchmarks/pieces.py --profile           where a step's time goes, operator by operator
 
-Each measurement is one of `speed.py`, in a process of its own; `docs/reference/speed.md` shows the medians.
+Each measurement is one of `speed.py`, in a process of its own; `docs/reference/speed.md` shows the medians. A profile is
+kept in `profile.jsonl`: an operator's own milliseconds a step, the profiler's cost in them, beside those that the counted work would take
+at the processor's best rate.
 """
 
 import argparse
 import statistics
 import tempfile
+import time
+import unittest.mock
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import torch
 
 import speed
 from record import append, lines, stands
 from submillion.speedups import SPEEDUPS
 
 NAME = "pieces"
+N_OPERATORS = 20
 
 
 def main() -> None:
@@ -29,7 +37,11 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true")
     asked = parser.parse_args()
     if asked.profile:
-        print(profile(asked.model))
+        for number in range(1, asked.rounds + 1):
+            key = {"model": asked.model, "round": number, "source": speed.SOURCE}
+            if not stands("profile", **key):
+                append("profile", profile(asked.model), **key)
+        print(profile_table(asked.model))
         return
     for number in range(1, asked.rounds + 1):
         for without in ("", *SPEEDUPS):
@@ -75,23 +87,53 @@ def shares_of(model: str) -> dict[str, tuple[float, float]]:
     }
 
 
-def profile(model: str, n_steps: int = 40) -> str:
-    """Return a table of the operators in which the steps of an epoch spend their time, itself slowed by profiling."""
+def profile(model: str, n_steps: int = 40) -> dict[str, Any]:
+    """Return in which operators the steps after the warm-up spend their time, milliseconds a step."""
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as profiled
 
-    options: Any = argparse.Namespace(
-        side="fast", batch_size=16, without="", folder=str(speed.weights(model))
-    )
+    n_warm = speed.WARM_UP["fast"]
+    options: Any = argparse.Namespace(batch_size=16, without="", folder=str(speed.weights(model)))
+    options.side = "fast"
+    found = profiled(activities=[ProfilerActivity.CPU])
+    ends: list[float] = []
+    plain_step = torch.optim.AdamW.step
+
+    def watched_step(self: Any, *arguments: Any, **named: Any) -> Any:
+        result = plain_step(self, *arguments, **named)
+        ends.append(time.perf_counter())
+        if len(ends) == n_warm:
+            found.start()
+        if len(ends) == n_warm + n_steps:
+            found.stop()
+        return result
+
     with (
         tempfile.TemporaryDirectory() as folder,
-        profiled(activities=[ProfilerActivity.CPU], record_shapes=True) as found,
+        unittest.mock.patch.object(torch.optim.AdamW, "step", watched_step),
     ):
-        speed.product(speed.agnews_rows(16 * n_steps), options, Path(folder))
-    table: str = found.key_averages(group_by_input_shape=False).table(
-        sort_by="self_cpu_time_total", row_limit=25, max_name_column_width=45
+        count_work = speed.product(speed.agnews_rows(16 * (n_warm + n_steps)), options, Path(folder))
+    operators = {event.key: event.self_cpu_time_total / 1000 / n_steps for event in found.key_averages()}
+    largest = sorted(operators.items(), key=lambda pair: -pair[1])[:N_OPERATORS]
+    rate = speed.best_rate(options)
+    return {
+        "milliseconds_per_step": round(1000 * statistics.median(np.diff(ends[n_warm:])), 2),
+        "at_the_best_rate": round(count_work(n_warm) / n_steps / rate / 1e6, 2),
+        "bf16_rate_gigaflops": round(rate, 1),
+        "operators": {name: round(milliseconds, 2) for name, milliseconds in largest},
+    }
+
+
+def profile_table(model: str) -> str:
+    """Return the newest profile of a model."""
+    found = [line["figures"] for line in lines("profile") if line["settings"]["model"] == model][-1]
+    return "\n".join(
+        [
+            f"a step {found['milliseconds_per_step']:.1f} ms, profiled; all its counted work at the best rate "
+            f"({found['bf16_rate_gigaflops']:.0f} GFLOP/s) {found['at_the_best_rate']:.1f} ms",
+            *(f"{milliseconds:8.2f} ms  {name}" for name, milliseconds in found["operators"].items()),
+        ]
     )
-    return table
 
 
 if __name__ == "__main__":

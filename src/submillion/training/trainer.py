@@ -318,6 +318,10 @@ class BudgetTrainer(Trainer):
         assert_planned(self.model, self.plan, "after loading the best epoch")
 
 
+SLICE_TOKENS = 896
+"""Most tokens that run forward and backward at once on a CPU, padding included: half of 16 rows of 112 tokens."""
+
+
 def rows_at_once(n_rows: int, n_tokens: int, tokens_at_once: int | None) -> int:
     """Return the rows of one slice of a batch; see `row_slices`.
 
