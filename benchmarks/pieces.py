@@ -4,8 +4,8 @@
     python benchmarks/pieces.py --model roberta-base --rounds 1
     python benchmarks/pieces.py --profile           where a step's time goes, operator by operator
 
-Each measurement is one of `speed.py`, in a process of its own; `docs/reference/speed.md` shows the medians. A profile is
-kept in `profile.jsonl`: an operator's own milliseconds a step, the profiler's cost in them, beside those that the counted work would take
+Each measurement is one of `speed.py`, in a process of its own; `docs/reference/speed.md` shows the medians. A profile (of this
+process) is kept in `profile.jsonl`: an operator's own milliseconds a step, the profiler's cost in them, beside those that the counted work would take
 at the processor's best rate.
 """
 
@@ -93,8 +93,7 @@ def profile(model: str, n_steps: int = 40) -> dict[str, Any]:
     from torch.profiler import profile as profiled
 
     n_warm = speed.WARM_UP["fast"]
-    options: Any = argparse.Namespace(batch_size=16, without="", folder=str(speed.weights(model)))
-    options.side = "fast"
+    options = argparse.Namespace(side="fast", batch_size=16, without="", folder=str(speed.weights(model)))
     found = profiled(activities=[ProfilerActivity.CPU])
     ends: list[float] = []
     plain_step = torch.optim.AdamW.step
@@ -117,7 +116,7 @@ def profile(model: str, n_steps: int = 40) -> dict[str, Any]:
     largest = sorted(operators.items(), key=lambda pair: -pair[1])[:N_OPERATORS]
     rate = speed.best_rate(options)
     return {
-        "milliseconds_per_step": round(1000 * statistics.median(np.diff(ends[n_warm:])), 2),
+        "milliseconds_per_step": round(1000 * float(np.median(np.diff(ends[n_warm:]))), 2),
         "at_the_best_rate": round(count_work(n_warm) / n_steps / rate / 1e6, 2),
         "bf16_rate_gigaflops": round(rate, 1),
         "operators": {name: round(milliseconds, 2) for name, milliseconds in largest},

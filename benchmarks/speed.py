@@ -184,15 +184,10 @@ def agnews_rows(n_rows: int) -> list[tuple[str, str]]:
         n_there = sum(1 for _ in csv.reader(file)) - 1
     whole, rest = divmod(n_rows, n_there)  # a card takes more than there are
     chosen = [*range(n_there)] * whole + random.Random(0).sample(range(n_there), rest)
-    with path.open(
-        encoding="utf-8", newline=""
-    ) as file:  # only these are held: the process's memory is measured
-        wanted = set(chosen)
-        rows = {
-            number: (row["text"], row["label"])
-            for number, row in enumerate(csv.DictReader(file))
-            if number in wanted
-        }
+    wanted = set(chosen)  # only these are held: the process's memory is measured
+    with path.open(encoding="utf-8", newline="") as file:
+        read = enumerate(csv.DictReader(file))
+        rows = {number: (row["text"], row["label"]) for number, row in read if number in wanted}
     return [rows[number] for number in chosen]
 
 
@@ -321,7 +316,7 @@ def _work(model: Any, batches: Any, first: int) -> int:
     register_formulas()
     model.train()
     work, shapes = 0, {}
-    with unittest.mock.patch.object(lora_product, "_NARROWEST", 1):
+    with unittest.mock.patch.object(lora_product, "NARROWEST", 1):
         for batch in islice(batches, first, None):
             shape = tuple(batch["input_ids"].shape)
             if shape not in shapes:

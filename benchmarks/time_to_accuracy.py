@@ -103,6 +103,7 @@ def product(
 
     from submillion.data.tokens import tokenize
     from submillion.data.windows import taken
+    from submillion.encoders import load_tokenizer
     from submillion.recipe import load_recipe
     from submillion.scoring import embed_frozen, score
     from submillion.training.fit import fit_adapter, make_trainer
@@ -114,7 +115,9 @@ def product(
     prepared = prepare(recipe, Sources(train), quiet)
     labels = np.array([int(label) for _, label in validation])
     held = tokenize(
-        prepared.tokenizer, [text for text, _ in validation], prepared.tokens["train"].max_length
+        load_tokenizer(prepared.encoder),
+        [text for text, _ in validation],
+        prepared.tokens["train"].max_length,
     ).input_ids
     model = prepared.build()
     curve: list[tuple[float, float]] = []

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from submillion.data.tokens import make_plain
 from submillion.errors import ConfigError, EncoderNotFound
 from submillion.recipe import DEFAULT_MODEL
 
@@ -158,6 +159,7 @@ def load_tokenizer(encoder: str) -> Any:
         raise ConfigError(
             f"model={encoder!r} has no fast tokenizer (tokenizer.json): only those are supported"
         )
+    make_plain(tokenizer)
     return tokenizer
 
 

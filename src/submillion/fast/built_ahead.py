@@ -13,6 +13,10 @@ from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from submillion.fast.block import FastBlock, block_layers
+from submillion.fast.lora_product import NARROWEST
+
+MOST_SHAPES = 24
+"""Shapes that are built ahead: oneDNN keeps 1,024 of what it builds, and what was not used the longest goes first."""
 
 
 def build_ahead(model: nn.Module, shapes: Iterable[tuple[int, int]]) -> None:
@@ -20,7 +24,7 @@ def build_ahead(model: nn.Module, shapes: Iterable[tuple[int, int]]) -> None:
 
     Args:
         model: In bf16, on a CPU, in training mode; one without fast blocks is left alone.
-        shapes: Rows, and tokens a row, of the micro-batches to come.
+        shapes: Rows, and tokens a row, of the micro-batches to come; at most `MOST_SHAPES`.
     """
     kinds: dict[object, FastBlock] = {}
     for module in model.modules():
@@ -37,5 +41,8 @@ def build_ahead(model: nn.Module, shapes: Iterable[tuple[int, int]]) -> None:
 
 def _kind(block: FastBlock) -> object:
     """Return what two blocks have in common that run the same products."""
-    ranks = [tuple(layer.r.values()) if isinstance(layer, LoraLayer) else () for layer in block_layers(block)]
+    ranks = [
+        tuple(max(rank, NARROWEST) for rank in layer.r.values()) if isinstance(layer, LoraLayer) else ()
+        for layer in block_layers(block)
+    ]
     return block.first_token_only, tuple(ranks)

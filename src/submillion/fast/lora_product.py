@@ -110,10 +110,10 @@ class _LoraProduct(torch.autograd.Function):
         return (of_input, None, None, None, *of_matrices)
 
 
-_NARROWEST = 8
+NARROWEST = 8
 
 
 def _narrow(matrix: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Return a matrix of few rows in ``dtype``; in bf16 filled up to eight, which takes less time than three."""
-    missing = max(0, _NARROWEST - len(matrix)) if dtype == torch.bfloat16 else 0
+    missing = max(0, NARROWEST - len(matrix)) if dtype == torch.bfloat16 else 0
     return nn.functional.pad(matrix.to(dtype), (0, 0, 0, missing)).contiguous()

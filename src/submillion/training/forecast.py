@@ -103,9 +103,9 @@ def forecast(
     own = steps[
         :: trainer.args.world_size
     ]  # of several processes each runs its share, the first no smaller one
-    trainer.meet(shape for step in own for shape in step)
     with _undone(trainer):
         peak = _peak_bytes(trainer, steps, held_bytes, baseline_bytes)
+        trainer.build_ahead()
         with measured_crowding() as crowding:
             seconds = _training_seconds(trainer, [shape for step in own for shape in step], epochs)
     seconds += epochs * _LOOP_SECONDS * len(own) / trainer.args.gradient_accumulation_steps
@@ -222,7 +222,7 @@ def _peak_bytes(
         more += _running_bytes(trainer, max(recorded, key=_size))
     more, after = more + _BEYOND, 0.0  # a GPU has no part in the baselines
     if trainer.args.use_cpu:
-        built = 0 if trainer.builds_ahead else _SHAPE_BYTES * len(shapes)
+        built = _SHAPE_BYTES * len(shapes)
         more, after = more + built + held_bytes, built + baseline_bytes
     held, free, largest = _memory()
     if more > free:
