@@ -7,6 +7,7 @@ import torch
 from peft.tuners.lora import Linear as LoraLinear
 from torch import nn
 
+from submillion.fast.add_norm import Normed
 from submillion.fast.dropout import MaskPool, drawn_mask
 from submillion.fast.frozen import FrozenProduct
 from submillion.fast.lora_product import LoraPart, lora_product
@@ -26,7 +27,9 @@ class AdaptedProduct:
         self.masks = masks
         self.product = FrozenProduct([_base(layer) for layer in layers], form)
 
-    def __call__(self, x: torch.Tensor, *, of_gelu: bool = False) -> torch.Tensor:
+    def __call__(
+        self, x: torch.Tensor, *, of_gelu: bool = False, normed: Normed | None = None
+    ) -> torch.Tensor:
         """Return all layers' outputs side by side, `[tokens, d_in]` to `[tokens, d_out]`; see `lora_product`."""
         self.product.follow()
         parts, start = [], 0
@@ -37,7 +40,7 @@ class AdaptedProduct:
                     if name in layer.lora_A:
                         parts.append(self._part(layer, name, slice(start, stop), x))
             start = stop
-        return lora_product(x, self.product, parts, of_gelu=of_gelu)
+        return lora_product(x, self.product, parts, of_gelu=of_gelu, normed=normed)
 
     def _part(self, layer: LoraLinear, name: str, rows: slice, x: torch.Tensor) -> LoraPart:
         a, b = layer.lora_A[name].weight, layer.lora_B[name].weight

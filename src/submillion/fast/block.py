@@ -12,7 +12,7 @@ from torch import nn
 from transformers.activations import GELUActivation
 
 from submillion.fast.adapted import AdaptedProduct, is_served
-from submillion.fast.add_norm import add_norm
+from submillion.fast.add_norm import Normed, add_norm
 from submillion.fast.attention import first_token_attention, self_attention
 from submillion.fast.dropout import MaskPool
 
@@ -110,13 +110,15 @@ class FastBlock(nn.Module):
             context, residual = self._first_context(hidden, x, mask), hidden[:, 0]
         else:
             context, residual = self._context(x, mask, n_rows), x
-        attended = self._add_norm(self._attention_output(context), residual, self.attention.output.LayerNorm)
-        output = self._add_norm(self._feed_forward(attended), attended, self.output.LayerNorm)
+        attended, normed = self._add_norm(
+            self._attention_output(context), residual, self.attention.output.LayerNorm
+        )
+        output, _ = self._add_norm(self._feed_forward(attended, normed), attended, self.output.LayerNorm)
         return output.view(n_rows, -1, width)
 
-    def _feed_forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the two feed-forward layers' output, `[tokens, width]`."""
-        raised = self._up(x)
+    def _feed_forward(self, x: torch.Tensor, normed: Normed | None) -> torch.Tensor:
+        """Return the two feed-forward layers' output, `[tokens, width]`; ``normed`` is what ``x`` is made from."""
+        raised = self._up(x, normed=normed) if isinstance(self._up, AdaptedProduct) else self._up(x)
         if self._remakes_gelu and isinstance(self._down, AdaptedProduct):
             return self._down(raised, of_gelu=True)
         return self._down(self.intermediate.intermediate_act_fn(raised))
@@ -144,8 +146,10 @@ class FastBlock(nn.Module):
         query, key_value = of_query(hidden[:, 0]), of_key_value(x).view(*hidden.shape[:2], -1)
         return first_token_attention(query, key_value, mask, self.attention.self.num_attention_heads)
 
-    def _add_norm(self, x: torch.Tensor, residual: torch.Tensor, norm: nn.LayerNorm) -> torch.Tensor:
-        return add_norm(x, residual, norm) if "fused_norm" in self._pieces else norm(x + residual)
+    def _add_norm(
+        self, x: torch.Tensor, residual: torch.Tensor, norm: nn.LayerNorm
+    ) -> tuple[torch.Tensor, Normed | None]:
+        return add_norm(x, residual, norm) if "fused_norm" in self._pieces else (norm(x + residual), None)
 
 
 def block_layers(block: Any) -> list[nn.Module]:

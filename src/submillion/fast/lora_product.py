@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
+from submillion.fast.add_norm import Normed
 from submillion.fast.frozen import FrozenProduct
 
 
@@ -38,7 +39,12 @@ class LoraPart:
 
 
 def lora_product(
-    x: torch.Tensor, product: FrozenProduct, parts: Sequence[LoraPart], *, of_gelu: bool = False
+    x: torch.Tensor,
+    product: FrozenProduct,
+    parts: Sequence[LoraPart],
+    *,
+    of_gelu: bool = False,
+    normed: Normed | None = None,
 ) -> torch.Tensor:
     """Return ``x W^T + b``, each part's ``scaling (x * mask) A^T B^T`` added to its columns.
 
@@ -48,12 +54,13 @@ def lora_product(
         parts: The updates; their ``a`` and ``b`` may be of a wider dtype, as fp32 masters of a bf16 product.
         of_gelu: Take the exact GELU of ``x`` for ``x``; it is made again in the backward pass, not kept, and is the
             widest tensor of a block.
+        normed: What ``x`` is made from, kept in its place: the norm keeps it already.
 
     Returns:
         `[tokens, d_out]`.
     """
     matrices = [matrix for part in parts for matrix in (part.a, part.b)]
-    output: torch.Tensor = _LoraProduct.apply(x, product, tuple(parts), of_gelu, *matrices)  # type: ignore[no-untyped-call]
+    output: torch.Tensor = _LoraProduct.apply(x, product, tuple(parts), of_gelu, normed, *matrices)  # type: ignore[no-untyped-call]
     return output
 
 
@@ -65,6 +72,7 @@ class _LoraProduct(torch.autograd.Function):
         product: FrozenProduct,
         parts: tuple[LoraPart, ...],
         of_gelu: bool,
+        normed: Normed | None,
         *matrices: torch.Tensor,
     ) -> torch.Tensor:
         before = x
@@ -78,6 +86,9 @@ class _LoraProduct(torch.autograd.Function):
         for part, b_t, low in zip(parts, kept[1::3], kept[2::3], strict=True):
             output[:, part.rows].addmm_(low, b_t)
         ctx.product, ctx.parts, ctx.of_gelu = product, parts, of_gelu
+        ctx.norm = None if normed is None else normed.norm
+        if normed is not None:
+            before = normed.total
         ctx.save_for_backward(before if parts or of_gelu else None, *kept)
         return output
 
@@ -86,7 +97,11 @@ class _LoraProduct(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         gradient = gradient.contiguous()
         before, *kept = ctx.saved_tensors
-        x = nn.functional.gelu(before) if ctx.of_gelu and ctx.parts else before
+        x = before
+        if ctx.parts and ctx.norm is not None:
+            x = Normed(before, ctx.norm).again()
+        elif ctx.parts and ctx.of_gelu:
+            x = nn.functional.gelu(before)
         of_matrices: list[torch.Tensor | None] = []
         of_lows = []
         for part, b_t, low in zip(ctx.parts, kept[1::3], kept[2::3], strict=True):
@@ -98,7 +113,7 @@ class _LoraProduct(torch.autograd.Function):
             of_matrices.append((low.t() @ of_part)[:rank].t().to(part.b.dtype) * part.scaling)
         del x  # the widest of a block, before there is another one
         if not ctx.needs_input_grad[0]:
-            return (None, None, None, None, *of_matrices)
+            return (None, None, None, None, None, *of_matrices)
         of_input = ctx.product.backward(gradient)
         for part, a, of_low in zip(ctx.parts, kept[0::3], of_lows, strict=True):
             if part.mask is None:
@@ -107,7 +122,7 @@ class _LoraProduct(torch.autograd.Function):
                 of_input.addcmul_(of_low @ a, part.mask)
         if ctx.of_gelu:
             torch.ops.aten.gelu_backward.grad_input(of_input, before, grad_input=of_input)
-        return (of_input, None, None, None, *of_matrices)
+        return (of_input, None, None, None, None, *of_matrices)
 
 
 NARROWEST = 8
