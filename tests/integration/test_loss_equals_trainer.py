@@ -117,7 +117,7 @@ def test_losses_equal_plain_trainer(
     tiny_encoder, tmp_path, calls, monkeypatch, family, accumulation, smoothing, sliced
 ):
     if sliced:
-        monkeypatch.setattr("submillion.training.fit.TOKENS_AT_ONCE", 2 * 16)  # two rows at once
+        monkeypatch.setattr("submillion.training.fit.SLICE_TOKENS", 2 * 16)  # two rows at once
     encoder = tiny_encoder(family)
     n_rows = 4 * accumulation * STEPS
     recipe = load_recipe(
