@@ -131,3 +131,10 @@ def test_an_encoder_whose_tokens_see_the_earlier_ones_alone_is_refused(tmp_path,
     (folder / "config.json").write_text(json.dumps({**config, "is_decoder": True}))
     with pytest.raises(ConfigError, match="is_decoder, so that each token sees the earlier ones alone"):
         load_config(str(folder))
+
+
+def test_a_tokenizer_is_plain_whatever_its_file_asks_for():
+    """The packaged default's file cuts and fills to 128; a run's folder holds what was loaded."""
+    backend = load_tokenizer(packaged_default()).backend_tokenizer
+    assert backend.truncation is None
+    assert backend.padding is None
