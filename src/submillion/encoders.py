@@ -11,7 +11,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from submillion.data.tokens import make_plain
 from submillion.errors import ConfigError, EncoderNotFound
 from submillion.recipe import DEFAULT_MODEL
 
@@ -161,6 +160,14 @@ def load_tokenizer(encoder: str) -> Any:
         )
     make_plain(tokenizer)
     return tokenizer
+
+
+def make_plain(tokenizer: Any) -> None:
+    """Switch off the truncation and padding that a tokenizer's file may ask for, as calling it so would."""
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    backend.encode_special_tokens = tokenizer.split_special_tokens
 
 
 def _unreadable(encoder: str, what: str, error: Exception) -> str:

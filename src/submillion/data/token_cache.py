@@ -24,7 +24,8 @@ from safetensors.numpy import save_file
 from submillion.data.carve import Rows
 from submillion.data.pairs import TextPair, hold_pairs
 from submillion.data.token_lists import Seams, TokenLists
-from submillion.data.tokens import encode, make_plain
+from submillion.data.tokens import encode
+from submillion.encoders import make_plain
 from submillion.errors import RunError
 from submillion.run import written_atomically
 

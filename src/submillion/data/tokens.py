@@ -10,6 +10,7 @@ import numpy as np
 from submillion.data.pairs import hold_pairs
 from submillion.data.token_lists import Seams, TokenLists
 from submillion.data.windows import Windows, windows_of
+from submillion.encoders import make_plain
 
 PIECE_ROWS = 4096
 """Texts that are tokenised at a time; the tokenizer's own results take many times the memory of the numbers."""
@@ -113,14 +114,6 @@ def _special_tokens(tokenizer: Any) -> tuple[int, int, int]:
     text_of = tokenizer(["a"], ["a"], verbose=False).sequence_ids(0)
     before, after = text_of.index(0), text_of[::-1].index(1)
     return before, text_of.count(None) - before - after, after
-
-
-def make_plain(tokenizer: Any) -> None:
-    """Switch off the truncation and padding that a tokenizer's file may ask for, as calling it so would."""
-    backend = tokenizer.backend_tokenizer
-    backend.no_truncation()
-    backend.no_padding()
-    backend.encode_special_tokens = tokenizer.split_special_tokens
 
 
 def _called(tokenizer: Any, texts: list[str]) -> list[list[int]]:

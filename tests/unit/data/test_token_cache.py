@@ -8,8 +8,8 @@ import pytest
 from submillion.data import token_cache
 from submillion.data.carve import Rows
 from submillion.data.token_cache import cache_folder, entry_name, kept_tokens, tokens_of_splits
-from submillion.data.tokens import encode, make_plain
-from submillion.encoders import load_tokenizer
+from submillion.data.tokens import encode
+from submillion.encoders import load_tokenizer, make_plain
 
 TEXTS = ["goal match team", "bank shares", "rocket orbit planet launch", "the a of secretword", ""]
 
