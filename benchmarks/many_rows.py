@@ -26,6 +26,7 @@ DATA: dict[str, dict[str, Any]] = {
 CANDIDATES: dict[str, dict[str, Any]] = {
     "3 epochs": {"num_train_epochs": 3},
     "3 epochs, lr 2e-3": {"num_train_epochs": 3, "learning_rate": 2e-3},
+    "3 epochs, rank up to 32": {"num_train_epochs": 3, "max_rank": 32},
     "6 epochs": {},
     "12 epochs": {"num_train_epochs": 12},
     "6 epochs, lr 5e-4": {"learning_rate": 5e-4},
@@ -33,6 +34,19 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "6 epochs, rank up to 32": {"max_rank": 32},
     "6 epochs, all-linear": {"target_modules": "all-linear"},
     "6 epochs, mean of the last 3": {"average_epochs": 3},
+    "6 epochs, lr 2e-3, rank up to 32": {"learning_rate": 2e-3, "max_rank": 32},
+    "6 epochs, lr 2e-3, rank up to 32, mean of the last 3": {
+        "learning_rate": 2e-3,
+        "max_rank": 32,
+        "average_epochs": 3,
+    },
+    "12 epochs, lr 2e-3, rank up to 32": {"num_train_epochs": 12, "learning_rate": 2e-3, "max_rank": 32},
+    "12 epochs, lr 2e-3, rank up to 32, mean of the last 3": {
+        "num_train_epochs": 12,
+        "learning_rate": 2e-3,
+        "max_rank": 32,
+        "average_epochs": 3,
+    },
 }
 SEEDS, MOST_ROWS, MEASURED_BESIDE = (1, 2), 12_000, "6 epochs"
 

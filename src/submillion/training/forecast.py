@@ -105,7 +105,7 @@ def forecast(
     ]  # of several processes each runs its share, the first no smaller one
     with _undone(trainer):
         peak = _peak_bytes(trainer, steps, held_bytes, baseline_bytes)
-        trainer.build_ahead()
+        trainer.build_ahead(steps)
         with measured_crowding() as crowding:
             seconds = _training_seconds(trainer, [shape for step in own for shape in step], epochs)
     seconds += epochs * _LOOP_SECONDS * len(own) / trainer.args.gradient_accumulation_steps

@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -158,6 +158,7 @@ class BudgetTrainer(Trainer):
         self.rank_schedule = rank_schedule
         self.is_balanced = is_balanced
         self.weighted_loss = weighted_loss
+        self._is_built_ahead = False
         self._last_scores: Scores | None = None
         self.best_scores: Scores | None = None
         super().__init__(compute_loss_func=weighted_loss, **trainer_arguments)
@@ -226,15 +227,19 @@ class BudgetTrainer(Trainer):
         ]
         return torch.stack(losses).sum()
 
-    def build_ahead(self) -> None:
-        """Build what slices of an epoch's commonest shapes need, where that is to be done ahead and is not done yet."""
-        if not self.builds_ahead:
+    def build_ahead(self, steps: Iterable[Iterable[Shape]] | None = None) -> None:
+        """Build what slices of an epoch's commonest shapes need, where that is to be done ahead and is not done yet.
+
+        Args:
+            steps: An epoch's `slices`, where the caller has them.
+        """
+        if not self.builds_ahead or self._is_built_ahead:
             return
-        counts = Counter(shape for slices in self.slices() for shape in slices)
+        counts = Counter(shape for slices in steps or self.slices() for shape in slices)
         self.model.train()
         build_ahead(self.model, sorted(shape for shape, _ in counts.most_common(MOST_SHAPES)))
         give_back_freed_memory()  # what lay around meanwhile
-        self.builds_ahead = False
+        self._is_built_ahead = True
 
     def slices(self) -> list[list[Shape]]:
         """Return, for each micro-batch of an epoch, the shapes of the slices that it runs in."""
@@ -322,8 +327,8 @@ class BudgetTrainer(Trainer):
 
 
 SLICE_TOKENS = 896
-"""Most tokens that run forward and backward at once on a CPU, padding included: 1,024 take 0.1 GB more of RoBERTa-base, for at
-most 4 % of the time."""
+"""Most tokens that run forward and backward at once on a CPU, padding included: memory grows with them, and with very few of
+them the products are too small to be fast."""
 
 
 def rows_at_once(n_rows: int, n_tokens: int, tokens_at_once: int | None) -> int:
