@@ -31,7 +31,7 @@ SPEEDUPS: Mapping[str, Speedup] = MappingProxyType(
             "scoring",
         ),
         "token_slices": Speedup(
-            "Micro-batches of very many tokens in slices of their rows, for memory (CPU).",
+            "Micro-batches of very many tokens in slices of their rows, more of a narrower encoder, for memory (CPU).",
             "any",
             "training.trainer",
         ),
@@ -55,7 +55,7 @@ SPEEDUPS: Mapping[str, Speedup] = MappingProxyType(
             "fast.built_ahead",
         ),
         "gelu_again": Speedup(
-            "GELU's output, the widest of a block, made again in the backward pass, for memory.",
+            "GELU and the product after it as one: its output, the widest of a block, is made again in the backward pass (narrow blocks keep it, once).",
             "blocks",
             "fast.lora_product",
         ),

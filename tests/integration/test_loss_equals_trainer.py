@@ -117,7 +117,7 @@ def test_losses_equal_plain_trainer(
     tiny_encoder, tmp_path, calls, monkeypatch, family, accumulation, smoothing, sliced
 ):
     if sliced:
-        monkeypatch.setattr("submillion.training.fit.SLICE_TOKENS", 2 * 16)  # two rows at once
+        monkeypatch.setattr("submillion.training.fit.SLICE_SIZE", 2 * 16 * 32)  # two rows at once, of 32 wide
     encoder = tiny_encoder(family)
     n_rows = 4 * accumulation * STEPS
     recipe = load_recipe(
@@ -155,6 +155,8 @@ def test_losses_equal_plain_trainer(
     trainer = make_trainer(
         model, prepared.plan, prepared.recipe, train, None, tmp_path / "ours", Console(file=io.StringIO())
     )
+    if sliced:
+        assert trainer.tokens_at_once == 2 * 16
     fit_adapter(trainer)
     ours = [line["loss"] for line in trainer.state.log_history if "loss" in line]
     assert all(calls)

@@ -20,11 +20,19 @@ class AdaptedProduct:
         layers: ``nn.Linear`` or PEFT's LoRA layers over one.
         masks: Where dropout masks come from; None: each layer draws its own.
         form: Of the frozen matrix; see `FrozenProduct`.
+        keeps_dropped: See `lora_product`.
     """
 
-    def __init__(self, layers: Sequence[nn.Module], masks: dict[float, MaskPool] | None, form: str):
+    def __init__(
+        self,
+        layers: Sequence[nn.Module],
+        masks: dict[float, MaskPool] | None,
+        form: str,
+        keeps_dropped: bool = False,
+    ):
         self.layers = tuple(layers)
         self.masks = masks
+        self.keeps_dropped = keeps_dropped
         self.product = FrozenProduct([_base(layer) for layer in layers], form)
 
     def __call__(
@@ -40,7 +48,9 @@ class AdaptedProduct:
                     if name in layer.lora_A:
                         parts.append(self._part(layer, name, slice(start, stop), x))
             start = stop
-        return lora_product(x, self.product, parts, of_gelu=of_gelu, normed=normed)
+        return lora_product(
+            x, self.product, parts, of_gelu=of_gelu, normed=normed, keeps_dropped=self.keeps_dropped
+        )
 
     def _part(self, layer: LoraLinear, name: str, rows: slice, x: torch.Tensor) -> LoraPart:
         a, b = layer.lora_A[name].weight, layer.lora_B[name].weight

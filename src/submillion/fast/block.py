@@ -16,6 +16,9 @@ from submillion.fast.add_norm import Normed, add_norm
 from submillion.fast.attention import first_token_attention, self_attention
 from submillion.fast.dropout import MaskPool
 
+NARROW = 512
+"""Width up to which a block keeps what a wider one makes again in the backward pass, for memory."""
+
 
 class FastBlock(nn.Module):
     """A stock block's children, run by the fast pieces.
@@ -65,7 +68,8 @@ class FastBlock(nn.Module):
 
     def _product(self, layers: Sequence[nn.Module]) -> Callable[[torch.Tensor], torch.Tensor]:
         if "fused_lora" in self._pieces:
-            return AdaptedProduct(layers, self._masks, self._form)
+            is_narrow = self.attention.output.LayerNorm.normalized_shape[-1] <= NARROW
+            return AdaptedProduct(layers, self._masks, self._form, keeps_dropped=is_narrow)
         return lambda x: _side_by_side([layer(x) for layer in layers])
 
     @property

@@ -1,9 +1,9 @@
 """A frozen product and the LoRA updates that read the same input, as one autograd function.
 
 Plain autograd runs LoRA (Hu et al. 2021, arXiv:2106.09685, section 4.1) as five operations a layer, keeps the input
-twice (as it is and after dropout), and adds two more passes over the output. Here the input is kept once, the dropped
-one is made again in the backward pass, the update is added into the output in place, and the two skinny gradients
-are taken in the order that is fast: ``(xa^T g)^T``, never ``g^T xa``.
+twice (as it is and after dropout), and adds two more passes over the output. Here the input is kept once, as it is or
+after dropout, the update is added into the output in place, and the two skinny gradients are taken in the order that is
+fast: ``(xa^T g)^T``, never ``g^T xa``.
 """
 
 from collections.abc import Sequence
@@ -45,6 +45,7 @@ def lora_product(
     *,
     of_gelu: bool = False,
     normed: Normed | None = None,
+    keeps_dropped: bool = False,
 ) -> torch.Tensor:
     """Return ``x W^T + b``, each part's ``scaling (x * mask) A^T B^T`` added to its columns.
 
@@ -55,12 +56,15 @@ def lora_product(
         of_gelu: Take the exact GELU of ``x`` for ``x``; it is made again in the backward pass, not kept, and is the
             widest tensor of a block.
         normed: What ``x`` is made from, kept in its place: the norm keeps it already.
+        keeps_dropped: Keep a single update's input after GELU and dropout, which takes memory, rather than make it again.
 
     Returns:
         `[tokens, d_out]`.
     """
     matrices = [matrix for part in parts for matrix in (part.a, part.b)]
-    output: torch.Tensor = _LoraProduct.apply(x, product, tuple(parts), of_gelu, normed, *matrices)  # type: ignore[no-untyped-call]
+    output: torch.Tensor = _LoraProduct.apply(  # type: ignore[no-untyped-call]
+        x, product, tuple(parts), of_gelu, normed, keeps_dropped and len(parts) == 1, *matrices
+    )
     return output
 
 
@@ -73,15 +77,19 @@ class _LoraProduct(torch.autograd.Function):
         parts: tuple[LoraPart, ...],
         of_gelu: bool,
         normed: Normed | None,
+        keeps_dropped: bool,
         *matrices: torch.Tensor,
     ) -> torch.Tensor:
         before = x
         if of_gelu:
             x = nn.functional.gelu(before)
-        kept = []
+        kept, dropped = [], None
         for part in parts:
             a, b_t = _narrow(part.a, x.dtype), _narrow(part.b.t() * part.scaling, x.dtype)
-            kept += [a, b_t, nn.functional.linear(x if part.mask is None else x * part.mask, a)]
+            dropped = _dropped(x, part)
+            kept += [a, b_t, nn.functional.linear(dropped, a)]
+        if not keeps_dropped:
+            dropped = None
         output = product.forward(x)
         for part, b_t, low in zip(parts, kept[1::3], kept[2::3], strict=True):
             output[:, part.rows].addmm_(low, b_t)
@@ -89,31 +97,33 @@ class _LoraProduct(torch.autograd.Function):
         ctx.norm = None if normed is None else normed.norm
         if normed is not None:
             before = normed.total
-        ctx.save_for_backward(before if parts or of_gelu else None, *kept)
+        needs_before = of_gelu or (parts and dropped is None)
+        ctx.save_for_backward(before if needs_before else None, dropped, *kept)
         return output
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         gradient = gradient.contiguous()
-        before, *kept = ctx.saved_tensors
+        before, dropped, *kept = ctx.saved_tensors
         x = before
-        if ctx.parts and ctx.norm is not None:
-            x = Normed(before, ctx.norm).again()
-        elif ctx.parts and ctx.of_gelu:
-            x = nn.functional.gelu(before)
+        if ctx.parts and dropped is None:
+            if ctx.norm is not None:
+                x = Normed(before, ctx.norm).again()
+            elif ctx.of_gelu:
+                x = nn.functional.gelu(before)
         of_matrices: list[torch.Tensor | None] = []
         of_lows = []
         for part, b_t, low in zip(ctx.parts, kept[1::3], kept[2::3], strict=True):
             rank = len(part.a)
             of_part = gradient[:, part.rows]
             of_lows.append(nn.functional.linear(of_part, b_t))
-            of_a = of_lows[-1].t() @ (x if part.mask is None else x * part.mask)
+            of_a = of_lows[-1].t() @ (_dropped(x, part) if dropped is None else dropped)
             of_matrices.append(of_a[:rank].to(part.a.dtype))
             of_matrices.append((low.t() @ of_part)[:rank].t().to(part.b.dtype) * part.scaling)
         del x  # the widest of a block, before there is another one
         if not ctx.needs_input_grad[0]:
-            return (None, None, None, None, None, *of_matrices)
+            return (None, None, None, None, None, None, *of_matrices)
         of_input = ctx.product.backward(gradient)
         for part, a, of_low in zip(ctx.parts, kept[0::3], of_lows, strict=True):
             if part.mask is None:
@@ -122,7 +132,11 @@ class _LoraProduct(torch.autograd.Function):
                 of_input.addcmul_(of_low @ a, part.mask)
         if ctx.of_gelu:
             torch.ops.aten.gelu_backward.grad_input(of_input, before, grad_input=of_input)
-        return (of_input, None, None, None, None, *of_matrices)
+        return (of_input, None, None, None, None, None, *of_matrices)
+
+
+def _dropped(x: torch.Tensor, part: LoraPart) -> torch.Tensor:
+    return x if part.mask is None else x * part.mask
 
 
 NARROWEST = 8

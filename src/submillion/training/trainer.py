@@ -326,9 +326,9 @@ class BudgetTrainer(Trainer):
         assert_planned(self.model, self.plan, "after loading the best epoch")
 
 
-SLICE_TOKENS = 896
-"""Most tokens that run forward and backward at once on a CPU, padding included: memory grows with them, and with very few of
-them the products are too small to be fast."""
+SLICE_SIZE = 896 * 768
+"""Most tokens, padding included, times the encoder's width that run forward and backward at once on a CPU: memory grows with
+them, and a slice costs tens of milliseconds whatever its size."""
 
 
 def rows_at_once(n_rows: int, n_tokens: int, tokens_at_once: int | None) -> int:

@@ -122,6 +122,13 @@ def compare(block: nn.Module, hidden, mask, pieces, first_token_only) -> None:
     )
 
 
+@pytest.fixture(params=["kept", "again"])
+def width(request, monkeypatch) -> None:
+    """What narrow blocks keep for the backward pass, and wide ones make again."""
+    if request.param == "again":
+        monkeypatch.setattr("submillion.fast.block.NARROW", 0)
+
+
 FIRST = pytest.mark.parametrize("first_token_only", [False, True], ids=["every", "first"])
 
 
@@ -139,7 +146,7 @@ def test_stock_blocks_numbers_and_gradients(stock, family, method, first_token_o
 @FIRST
 @pytest.mark.parametrize("padded", [True, False], ids=["padded", "whole"])
 @pytest.mark.parametrize("pieces", PIECES, ids=name_pieces)
-def test_each_piece_alone_may_be_off(stock, pieces, padded, first_token_only):
+def test_each_piece_alone_may_be_off(stock, width, pieces, padded, first_token_only):
     model = stock().double()
     hidden, mask = entering(model, 1)
     compare(blocks_of(model)[1], hidden, mask if padded else None, pieces, first_token_only)
@@ -184,7 +191,7 @@ def test_without_a_pool_lora_dropout_is_pefts_own_with_the_same_masks(stock, mon
 
 @pytest.mark.parametrize("pooling", ["first", "mean"])
 @pytest.mark.parametrize("family", SERVED_FAMILIES)
-def test_whole_models_numbers_and_gradients(stock, family, pooling):
+def test_whole_models_numbers_and_gradients(stock, width, family, pooling):
     model = stock(family, pooling=pooling).double()
     fast = make_fast(copy.deepcopy(model), "exact", ALL)
     assert [type(block) for block in blocks_of(fast)] == [FastBlock] * 2
@@ -389,7 +396,7 @@ def test_on_a_gpu_norms_are_of_their_inputs_dtype(stock):
 @pytest.mark.parametrize("lora_dropout", [0.0, 0.1])
 @pytest.mark.parametrize("pooling", ["first", "mean"])
 @pytest.mark.parametrize("family", ["roberta", "bert"])
-def test_bf16_dtypes_logits_and_gradients(stock, family, pooling, lora_dropout):
+def test_bf16_dtypes_logits_and_gradients(stock, width, family, pooling, lora_dropout):
     exact = stock(family, pooling=pooling, lora_dropout=lora_dropout)
     fast = make_fast(copy.deepcopy(exact), "fast", ALL)
     for name, parameter in fast.named_parameters():
@@ -411,6 +418,21 @@ def test_bf16_dtypes_logits_and_gradients(stock, family, pooling, lora_dropout):
     if not lora_dropout:  # found are 0.012 on average and at most 0.11, without the pieces 0.010 and 0.08
         assert sum(errors) / len(errors) < 0.03
         assert max(errors) < 0.2
+
+
+def test_a_wide_block_keeps_less(stock, monkeypatch):
+    def kept() -> int:
+        sizes = []
+        fast = make_fast(stock(lora_dropout=0.1), "fast", ALL).train()
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda tensor: sizes.append(tensor.nbytes) or tensor, lambda x: x
+        ):
+            fast(**batch(), labels=torch.tensor([0, 1, 2]))
+        return sum(sizes)
+
+    by_narrow = kept()
+    monkeypatch.setattr("submillion.fast.block.NARROW", 0)
+    assert kept() < by_narrow
 
 
 @pytest.mark.parametrize("pieces", [*PIECES[1:], frozenset()], ids=lambda pieces: name_pieces(pieces)[:40])

@@ -67,31 +67,35 @@ CASES = pytest.mark.parametrize(
     [(0, "none", True), *((*case, of_input) for case in MASKED for of_input in (True, False))],
 )
 OF_GELU = pytest.mark.parametrize("of_gelu", [False, True], ids=["plain", "of_gelu"])
+KEEPS = pytest.mark.parametrize("keeps_dropped", [False, True], ids=["again", "kept"])
 
 
 @CASES
 @OF_GELU
-def test_gradcheck(n_parts, masked, of_input, of_gelu):
+@KEEPS
+def test_gradcheck(n_parts, masked, of_input, of_gelu, keeps_dropped):
     product = frozen()
     x, matrices = leaves(n_parts)
     x.requires_grad_(of_input)
     masks = masks_of(n_parts, masked)
 
     def run(x, *matrices):
-        return lora_product(x, product, parts_of(matrices, masks), of_gelu=of_gelu)
+        parts = parts_of(matrices, masks)
+        return lora_product(x, product, parts, of_gelu=of_gelu, keeps_dropped=keeps_dropped)
 
     assert torch.autograd.gradcheck(run, (x, *matrices))
 
 
 @CASES
 @OF_GELU
-def test_numbers_and_gradients_are_the_formulas(n_parts, masked, of_input, of_gelu):
+@KEEPS
+def test_numbers_and_gradients_are_the_formulas(n_parts, masked, of_input, of_gelu, keeps_dropped):
     product = frozen()
     x, matrices = leaves(n_parts)
     x.requires_grad_(of_input)
     wanted = [x, *matrices] if of_input else matrices
     parts = parts_of(matrices, masks_of(n_parts, masked))
-    ours = lora_product(x, product, parts, of_gelu=of_gelu)
+    ours = lora_product(x, product, parts, of_gelu=of_gelu, keeps_dropped=keeps_dropped)
     written = formula(nn.functional.gelu(x) if of_gelu else x, product, parts)
     torch.testing.assert_close(ours, written, rtol=1e-10, atol=1e-12)
     weights = torch.randn(ours.shape, dtype=ours.dtype)
