@@ -101,8 +101,12 @@ def summary() -> str:
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for data, candidate in itertools.product(FIELDS, ("default", *CANDIDATES)):
-        kept = [line for line in lines(NAME) if line["settings"]["data"] == data]
-        found = [line["figures"] for line in kept if line["settings"]["candidate"] == candidate]
+        runs = [
+            line
+            for line in lines(NAME)
+            if line["settings"].items() >= {"data": data, "candidate": candidate}.items()
+        ]
+        found = [line["figures"] for line in sorted(runs, key=lambda line: line["settings"]["seed"])]
         if not found:
             continue
         accuracies = [100 * each["accuracy"]["value"] for each in found]

@@ -121,6 +121,24 @@ def speed_page() -> str:
         lines.append(
             f"| `{name}` | {speedup.what} | {measured} | `submillion.{speedup.where}` | yes | {others} |"
         )
+    models = {"roberta-base": "RoBERTa-base (random weights)", "minilm": "all-MiniLM-L6-v2"}
+    found = [pieces.newest_profile(model) for model in models]
+    rows = {
+        **{group: [each["groups"][group] for each in found] for group in pieces.GROUPS},
+        "Python, small operators, the optimizer, the profiler": [each["rest"] for each in found],
+        "a step": [each["milliseconds_per_step"] for each in found],
+        "all counted work at the processor's best rate": [each["at_the_best_rate"] for each in found],
+    }
+    lines += [
+        "",
+        "## Where a step's time goes",
+        "",
+        "Milliseconds a step in the mean, profiled (`python benchmarks/pieces.py --profile --rounds 1`, and with `--model roberta-base`), same settings:",
+        "",
+        f"| | {' | '.join(models.values())} |",
+        "|---|---|---|",
+        *(f"| {name} | {' | '.join(f'{value:.0f}' for value in values)} |" for name, values in rows.items()),
+    ]
     return "\n".join([*lines, ""])
 
 

@@ -30,8 +30,7 @@ _THRESHOLD = b"multi_label_threshold"
 """Under which a file of scored rows keeps the threshold of `MultiLabelScores`."""
 
 TOKENS_AT_ONCE = 2048
-"""Most tokens that run forward at once on a CPU, padding included: a batch costs milliseconds whatever its size, and more
-tokens gain little."""
+"""Most tokens that run forward at once on a CPU, padding included: more gain little."""
 
 
 @dataclass(frozen=True)

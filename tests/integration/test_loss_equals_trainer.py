@@ -117,7 +117,7 @@ def test_losses_equal_plain_trainer(
     tiny_encoder, tmp_path, calls, monkeypatch, family, accumulation, smoothing, sliced
 ):
     if sliced:
-        monkeypatch.setattr("submillion.training.fit.SLICE_SIZE", 2 * 16 * 32)  # two rows at once, of 32 wide
+        monkeypatch.setattr("submillion.training.fit.slice_tokens", lambda width: width)  # two rows of 16
     encoder = tiny_encoder(family)
     n_rows = 4 * accumulation * STEPS
     recipe = load_recipe(

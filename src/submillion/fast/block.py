@@ -61,7 +61,7 @@ class FastBlock(nn.Module):
         else:
             projections = [[query, key, value]] if "fused_qkv" in pieces else [[query], [key], [value]]
         self._projections = [self._product(layers) for layers in projections]
-        self._remakes_gelu = "gelu_again" in pieces and isinstance(
+        self._fuses_gelu = "gelu_again" in pieces and isinstance(
             self.intermediate.intermediate_act_fn, GELUActivation
         )
         self._attention_output, self._up, self._down = (self._product([layer]) for layer in others)
@@ -123,7 +123,7 @@ class FastBlock(nn.Module):
     def _feed_forward(self, x: torch.Tensor, normed: Normed | None) -> torch.Tensor:
         """Return the two feed-forward layers' output, `[tokens, width]`; ``normed`` is what ``x`` is made from."""
         raised = self._up(x, normed=normed) if isinstance(self._up, AdaptedProduct) else self._up(x)
-        if self._remakes_gelu and isinstance(self._down, AdaptedProduct):
+        if self._fuses_gelu and isinstance(self._down, AdaptedProduct):
             return self._down(raised, of_gelu=True)
         return self._down(self.intermediate.intermediate_act_fn(raised))
 

@@ -7,7 +7,6 @@ backward, while nothing else is around.
 """
 
 from collections.abc import Iterable
-from itertools import product
 
 import torch
 from peft.tuners.lora import LoraLayer
@@ -32,11 +31,12 @@ def build_ahead(model: nn.Module, shapes: Iterable[tuple[int, int]]) -> None:
         if isinstance(module, FastBlock):
             kinds.setdefault(_kind(module), module)
     with torch.random.fork_rng(devices=[]):
-        for shape, block in product(shapes, kinds.values()):
-            width = block.attention.output.LayerNorm.normalized_shape[-1]
-            hidden = torch.zeros(*shape, width, dtype=torch.bfloat16, requires_grad=True)
-            trained = [parameter for parameter in block.parameters() if parameter.requires_grad]
-            torch.autograd.grad(block(hidden).sum(), [hidden, *trained], allow_unused=True)
+        for shape in shapes:
+            for block in kinds.values():
+                width = block.attention.output.LayerNorm.normalized_shape[-1]
+                hidden = torch.zeros(*shape, width, dtype=torch.bfloat16, requires_grad=True)
+                trained = [parameter for parameter in block.parameters() if parameter.requires_grad]
+                torch.autograd.grad(block(hidden).sum(), [hidden, *trained], allow_unused=True)
 
 
 def _kind(block: FastBlock) -> object:

@@ -1,8 +1,8 @@
 """A frozen product and the LoRA updates that read the same input, as one autograd function.
 
 Plain autograd runs LoRA (Hu et al. 2021, arXiv:2106.09685, section 4.1) as five operations a layer, keeps the input
-twice (as it is and after dropout), and adds two more passes over the output. Here the input is kept once, as it is or
-after dropout, the update is added into the output in place, and the two skinny gradients are taken in the order that is
+twice (as it is and after dropout), and adds two more passes over the output. Here the input is kept as it is or after
+dropout, the update is added into the output in place, and the two skinny gradients are taken in the order that is
 fast: ``(xa^T g)^T``, never ``g^T xa``.
 """
 
@@ -53,10 +53,10 @@ def lora_product(
         x: `[tokens, d_in]`, in the dtype of the frozen matrix.
         product: The frozen matrix.
         parts: The updates; their ``a`` and ``b`` may be of a wider dtype, as fp32 masters of a bf16 product.
-        of_gelu: Take the exact GELU of ``x`` for ``x``; it is made again in the backward pass, not kept, and is the
-            widest tensor of a block.
+        of_gelu: Take the exact GELU of ``x`` for ``x``, the widest tensor of a block.
         normed: What ``x`` is made from, kept in its place: the norm keeps it already.
-        keeps_dropped: Keep a single update's input after GELU and dropout, which takes memory, rather than make it again.
+        keeps_dropped: Keep a single update's input after GELU and dropout, which takes memory and less time. Otherwise it
+            is made again in the backward pass, as that of several updates is.
 
     Returns:
         `[tokens, d_out]`.
@@ -83,21 +83,20 @@ class _LoraProduct(torch.autograd.Function):
         before = x
         if of_gelu:
             x = nn.functional.gelu(before)
-        kept, dropped = [], None
+        dropped = _dropped(x, parts[0].mask) if keeps_dropped else None
+        kept: list[Any] = []
         for part in parts:
             a, b_t = _narrow(part.a, x.dtype), _narrow(part.b.t() * part.scaling, x.dtype)
-            dropped = _dropped(x, part)
-            kept += [a, b_t, nn.functional.linear(dropped, a)]
-        if not keeps_dropped:
-            dropped = None
+            low = nn.functional.linear(_dropped(x, part.mask) if dropped is None else dropped, a)
+            kept += [a, b_t, low, part.mask]
         output = product.forward(x)
-        for part, b_t, low in zip(parts, kept[1::3], kept[2::3], strict=True):
+        for part, b_t, low in zip(parts, kept[1::4], kept[2::4], strict=True):
             output[:, part.rows].addmm_(low, b_t)
         ctx.product, ctx.parts, ctx.of_gelu = product, parts, of_gelu
         ctx.norm = None if normed is None else normed.norm
         if normed is not None:
             before = normed.total
-        needs_before = of_gelu or (parts and dropped is None)
+        needs_before = of_gelu or (bool(parts) and dropped is None)
         ctx.save_for_backward(before if needs_before else None, dropped, *kept)
         return output
 
@@ -114,29 +113,29 @@ class _LoraProduct(torch.autograd.Function):
                 x = nn.functional.gelu(before)
         of_matrices: list[torch.Tensor | None] = []
         of_lows = []
-        for part, b_t, low in zip(ctx.parts, kept[1::3], kept[2::3], strict=True):
+        for part, b_t, low, mask in zip(ctx.parts, kept[1::4], kept[2::4], kept[3::4], strict=True):
             rank = len(part.a)
             of_part = gradient[:, part.rows]
             of_lows.append(nn.functional.linear(of_part, b_t))
-            of_a = of_lows[-1].t() @ (_dropped(x, part) if dropped is None else dropped)
+            of_a = of_lows[-1].t() @ (_dropped(x, mask) if dropped is None else dropped)
             of_matrices.append(of_a[:rank].to(part.a.dtype))
             of_matrices.append((low.t() @ of_part)[:rank].t().to(part.b.dtype) * part.scaling)
         del x  # the widest of a block, before there is another one
         if not ctx.needs_input_grad[0]:
             return (None, None, None, None, None, None, *of_matrices)
         of_input = ctx.product.backward(gradient)
-        for part, a, of_low in zip(ctx.parts, kept[0::3], of_lows, strict=True):
-            if part.mask is None:
+        for a, of_low, mask in zip(kept[0::4], of_lows, kept[3::4], strict=True):
+            if mask is None:
                 of_input.addmm_(of_low, a)
             else:
-                of_input.addcmul_(of_low @ a, part.mask)
+                of_input.addcmul_(of_low @ a, mask)
         if ctx.of_gelu:
             torch.ops.aten.gelu_backward.grad_input(of_input, before, grad_input=of_input)
         return (of_input, None, None, None, None, None, *of_matrices)
 
 
-def _dropped(x: torch.Tensor, part: LoraPart) -> torch.Tensor:
-    return x if part.mask is None else x * part.mask
+def _dropped(x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    return x if mask is None else x * mask
 
 
 NARROWEST = 8

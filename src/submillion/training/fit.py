@@ -28,11 +28,11 @@ from submillion.training.callbacks import History, ProgressBar, SaveWithinEpoch
 from submillion.training.multi_label import MultiLabelLoss, multi_label_figures
 from submillion.training.step_graphs import on_card
 from submillion.training.trainer import (
-    SLICE_SIZE,
     BudgetTrainer,
     Collator,
     TrainRows,
     fit,
+    slice_tokens,
     training_arguments,
 )
 from submillion.training.weights import WeightedLoss, weights_of
@@ -94,7 +94,7 @@ def make_trainer(
         evaluate_scores=None if validation is None else _figures(model, validation, recipe),
         is_balanced=config.balanced_sampling,
         weighted_loss=loss,
-        tokens_at_once=SLICE_SIZE // model.config.hidden_size if slices_tokens else None,
+        tokens_at_once=slice_tokens(model.config.hidden_size) if slices_tokens else None,
         builds_ahead="built_ahead" in config.pieces and arguments.use_cpu and config.numerics != "exact",
         lengths=[len(ids) for ids in train.input_ids] if groups_lengths else None,
         model=model,

@@ -326,9 +326,19 @@ class BudgetTrainer(Trainer):
         assert_planned(self.model, self.plan, "after loading the best epoch")
 
 
-SLICE_SIZE = 896 * 768
-"""Most tokens, padding included, times the encoder's width that run forward and backward at once on a CPU: memory grows with
-them, and a slice costs tens of milliseconds whatever its size."""
+def slice_tokens(width: int) -> int:
+    """Return the most tokens, padding included, that run forward and backward at once on a CPU.
+
+    Memory grows with them, and the time of a slice has a part that does not: narrow encoders, which take less memory and are soon
+    done with a slice, have more.
+
+    Args:
+        width: Of the encoder.
+
+    >>> [slice_tokens(width) for width in (384, 768, 1024)]
+    [1792, 896, 896]
+    """
+    return max(896, 896 * 768 // width)
 
 
 def rows_at_once(n_rows: int, n_tokens: int, tokens_at_once: int | None) -> int:

@@ -118,6 +118,25 @@ def test_without_updates_it_is_the_frozen_product_and_its_gradient():
 
 
 @OF_GELU
+@KEEPS
+def test_what_is_kept_for_the_backward_pass(of_gelu, keeps_dropped):
+    """Of the input's size: it, or what was made of it, and the mask; GELU's gradient needs what went in besides."""
+    x, matrices = leaves(1)
+    shapes = []
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda tensor: shapes.append(tensor.shape) or tensor, lambda kept: kept
+    ):
+        lora_product(
+            x,
+            frozen(),
+            parts_of(matrices, masks_of(1, "all")),
+            of_gelu=of_gelu,
+            keeps_dropped=keeps_dropped,
+        )
+    assert shapes.count(x.shape) == (3 if of_gelu and keeps_dropped else 2)
+
+
+@OF_GELU
 def test_the_input_is_not_changed(of_gelu):
     x, matrices = leaves(3)
     before = x.clone()

@@ -78,7 +78,10 @@ def test_every_shape_of_an_epoch_is_built_once_and_before_the_first_step(
     shapes = {shape for slices in trainer.slices() for shape in slices}
     assert len(shapes) > 1
     if is_foretold:
+        laid_out, calls = trainer.slices(), []
+        monkeypatch.setattr(trainer, "slices", lambda: calls.append(1) or laid_out)
         forecast(trainer, 0.0)
+        assert len(calls) == 1, "an epoch was laid out twice"
         assert sorted(built) == sorted(shapes)
     met: list[int] = []
     forward = type(trainer.model).forward

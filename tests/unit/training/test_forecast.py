@@ -78,6 +78,18 @@ def test_kept_bytes_are_those_of_the_longest_batch(tiny_encoder, tmp_path):
         assert grown == pytest.approx(counted, rel=0.1)
 
 
+@pytest.mark.parametrize("numerics", ["exact", "fast"])
+def test_masks_of_dropout_are_among_what_is_kept(tiny_encoder, tmp_path, numerics):
+    def kept(trainer):
+        return module._count_kept(trainer, (4, 16))
+
+    figures = [
+        told_before(tiny_encoder, tmp_path / str(p), kept, numerics=numerics, lora_dropout=p)[0]
+        for p in (0.0, 0.1)
+    ]
+    assert figures[1] > figures[0]
+
+
 def test_too_little_memory_is_refused_before_the_first_step(tiny_encoder, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_memory", lambda: (0, 1_000_000, 0))
     with pytest.raises(RunError) as refusal:
