@@ -110,6 +110,7 @@ def profile(model: str, n_steps: int = 40) -> dict[str, Any]:
 
     n_warm = speed.WARM_UP["fast"]
     options = argparse.Namespace(side="fast", batch_size=16, without="", folder=str(speed.weights(model)))
+    rate = speed.best_rate(options)  # beforehand: what the profiler has gathered is worked through afterwards
     found = profiled(activities=[ProfilerActivity.CPU])
     ends: list[float] = []
     plain_step = torch.optim.AdamW.step
@@ -132,7 +133,6 @@ def profile(model: str, n_steps: int = 40) -> dict[str, Any]:
     operators = {event.key: event.self_cpu_time_total / 1000 / n_steps for event in found.key_averages()}
     largest = sorted(operators.items(), key=lambda pair: -pair[1])[:N_OPERATORS]
     groups = {group: sum(operators.get(name, 0.0) for name in names) for group, names in GROUPS.items()}
-    rate = speed.best_rate(options)
     return {
         "milliseconds_per_step": round(1000 * float(np.mean(np.diff(ends[n_warm - 1 :]))), 2),
         "at_the_best_rate": round(count_work(n_warm) / n_steps / rate / 1e6, 2),

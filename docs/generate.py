@@ -107,7 +107,7 @@ def speed_page() -> str:
         "",
         "What each brings was measured by `python benchmarks/pieces.py` (all-MiniLM-L6-v2, rank 3 on query and dense, batches of",
         "16 AG News rows, bf16, 2 cores): how much longer a row takes without it, and how much more memory the peak is. Pieces",
-        "lean on each other, so the shares do not add up; differences of a few percent are noise. What `step_graphs` brings a GPU:",
+        "lean on each other, so the shares do not add up; differences below an eighth are noise (`step_graphs` does nothing on a CPU). What `step_graphs` brings a GPU:",
         "[train fast](../how-to/train-fast.md#on-a-gpu).",
         "",
         f"| name | what it does | without it | where | {fast} | other families |",
