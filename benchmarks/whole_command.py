@@ -20,10 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import texts
-from record import append, lines, stands
+from record import append, lines, source, stands
 from submillion.run import RunFolder
 
 NAME = "whole_command"
+SOURCE = source("training", "fast", "model", "data", "scoring.py")
+"""A line stands for one version of what trains."""
+
 CASES: dict[str, tuple[int, list[str]]] = {
     "agnews": (12_000, ["--num-train-epochs", "3"]),
     "r8": (5_485, ["--num-train-epochs", "2"]),
@@ -46,8 +49,9 @@ def main() -> None:
         train(asked.measured)
         return
     for data in asked.data:
-        if not stands(NAME, data=data):
-            append(NAME, measure(data), data=data)
+        key = {"data": data, "source": SOURCE}
+        if not stands(NAME, **key):
+            append(NAME, measure(data), **key)
     print(summary())
 
 
@@ -109,8 +113,8 @@ def train(arguments: list[str]) -> None:
 def summary() -> str:
     """Return the finished runs, in Markdown."""
     text = [
-        "| data | rows | wall, s | steps, s | baselines and probe, s | all else, s (share) | forecast: min, GB | was |",
-        "|---|---|---|---|---|---|---|---|",
+        "| data | commit | rows | wall, s | steps, s | baselines and probe, s | all else, s (share) | forecast: min, GB | was |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for line in lines(NAME):
         figures = line["figures"]
@@ -119,7 +123,7 @@ def summary() -> str:
         other = figures["wall_seconds"] - figures["step_seconds"] - apart
         share = other / (figures["wall_seconds"] - apart)
         text.append(
-            f"| {line['settings']['data']} | {figures['rows']:,} | {figures['wall_seconds']} | {figures['step_seconds']} "
+            f"| {line['settings']['data']} | {line['commit']} | {figures['rows']:,} | {figures['wall_seconds']} | {figures['step_seconds']} "
             f"| {apart:.1f} | {other:.1f} ({100 * share:.1f} %) | {told['minutes']}, {told['peak_gb']} "
             f"| {figures['minutes']} ({100 * (told['minutes'] / figures['minutes'] - 1):+.0f} %), "
             f"{figures['peak_gb']:.2f} ({100 * (told['peak_gb'] / figures['peak_gb'] - 1):+.0f} %) |"
