@@ -19,7 +19,7 @@ import numpy as np
 
 import submillion
 import texts
-from many_rows import CANDIDATES
+from many_rows import CANDIDATES, recipe_of
 from record import append, lines, stands
 from submillion.alternatives import TOGETHER
 from submillion.run import RunFolder
@@ -57,9 +57,7 @@ def run(data: str, seed: int, candidate: str) -> dict[str, Any]:
     """Train and evaluate once."""
     train, test = texts.read(data)
     folder = RUNS / f"{data}-{seed}-{candidate.replace(', ', '_').replace(' ', '-')}"
-    fields = FIELDS[data] | (
-        {} if candidate == "default" else {"num_train_epochs": 6, **CANDIDATES[candidate]}
-    )
+    fields = FIELDS[data] | ({} if candidate == "default" else recipe_of(candidate))
     kept = RunFolder(folder)
     if not kept.exists or kept.read()["status"] != "finished":
         submillion.train(train, test=test, output=folder, seed=seed, resume=True, **fields)

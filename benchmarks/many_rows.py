@@ -66,9 +66,14 @@ def main() -> None:
         if not stands(NAME, **key):
             left_out, rest = divided(data, seed)
             names = ("adapter", *BASELINES) if candidate == MEASURED_BESIDE else ("adapter",)
-            fields = {"num_train_epochs": 6, **DATA[data], **CANDIDATES[candidate]}
+            fields = DATA[data] | recipe_of(candidate)
             append(NAME, measured(rest[:MOST_ROWS], left_out, seed, names, **fields), **key)
     print(summary())
+
+
+def recipe_of(candidate: str) -> dict[str, Any]:
+    """Return the fields by which a candidate differs from the default recipe, its epochs among them."""
+    return {"num_train_epochs": 6, **CANDIDATES[candidate]}
 
 
 def summary() -> str:

@@ -110,7 +110,7 @@ def profile(model: str, n_steps: int = 40) -> dict[str, Any]:
 
     n_warm = speed.WARM_UP["fast"]
     options = argparse.Namespace(side="fast", batch_size=16, without="", folder=str(speed.weights(model)))
-    rate = speed.best_rate(options)  # beforehand: what the profiler has gathered is worked through afterwards
+    rate = speed.best_rate(options)  # beforehand: after a profile of roberta-base half the rate was measured
     found = profiled(activities=[ProfilerActivity.CPU])
     ends: list[float] = []
     plain_step = torch.optim.AdamW.step
