@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-CHEAPEST_FIRST = ("tfidf_svm", "probe_mean", "probe_first", "adapter")
-"""What cross-validation chooses from: TF-IDF needs no encoder, a probe no adapter."""
-
 TOGETHER = "adapter_and_tfidf"
 PARTS = ("adapter", "tfidf_svm")
 """Two that answer together, by that name."""
 
-ANSWERING = ("recommended", CHEAPEST_FIRST[-1], *CHEAPEST_FIRST[:-1], TOGETHER)
+CHEAPEST_FIRST = ("tfidf_svm", "probe_mean", "probe_first", "adapter", TOGETHER)
+"""What cross-validation chooses from: TF-IDF needs no encoder, a probe no adapter."""
+
+ANSWERING = ("recommended", "adapter", "tfidf_svm", "probe_mean", "probe_first", TOGETHER)
 """What may be asked to answer: one of these, or whichever was recommended."""
 
 

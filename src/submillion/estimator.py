@@ -31,7 +31,7 @@ _INSTEAD = {
 class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A text classifier inside a budget of trainable parameters, as a scikit-learn estimator.
 
-    With ``fields={"cv": 5}`` it answers by what cross-validation recommends: the adapter, a probe or TF-IDF.
+    With ``fields={"cv": 5}`` it answers by what cross-validation recommends: the adapter, a probe, TF-IDF, or the adapter and TF-IDF.
 
     Args:
         model: The encoder: a hub id or a folder; None: what the recipe says.

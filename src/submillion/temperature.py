@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
 
 LOWEST, HIGHEST = 0.01, 100.0
 
@@ -39,6 +39,17 @@ def fit_temperature(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
 
     found = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded")
     return float(np.exp(found.x))
+
+
+def probabilities_at(scores: npt.ArrayLike, temperature: float | None) -> np.ndarray:
+    """Return the softmax of scores over a temperature, `[n, n_labels]` float64; None stands for 1.
+
+    >>> probabilities_at(np.array([[0.0, 0.0]]), 3.0).tolist()
+    [[0.5, 0.5]]
+    """
+    if temperature is not None and not 0 < temperature < np.inf:
+        raise ValueError(f"temperature={temperature}: need a number above 0")
+    return np.asarray(softmax(np.asarray(scores, dtype=np.float64) / (temperature or 1.0), axis=1))
 
 
 def tempered_log_loss(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from submillion.alternatives import PARTS, TOGETHER
-from submillion.temperature import fit_temperature, temperature_of
+from submillion.temperature import fit_temperature, fit_temperatures, temperature_of
 
 
 def pooled(scores: Mapping[str, np.ndarray], temperatures: Mapping[str, float]) -> np.ndarray:
@@ -35,6 +35,23 @@ def temperatures_of_parts(record: Mapping[str, Any]) -> dict[str, float] | None:
     """
     found = {name: temperature for name in PARTS if (temperature := temperature_of(record, name)) is not None}
     return found if len(found) == len(PARTS) else None
+
+
+def pooled_by_others(scores: Mapping[str, np.ndarray], labels: np.ndarray, fold_of: np.ndarray) -> np.ndarray:
+    """Return the two's pooled scores of every row, at temperatures that were fitted on the other folds' rows.
+
+    Args:
+        scores: Name -> scores `[n, n_labels]`, of rows by models that were not fitted on them.
+        labels: Of these rows, `[n]`.
+        fold_of: The fold of each, `[n]`.
+    """
+    both = {name: scores[name] for name in PARTS}
+    result = np.empty_like(both[PARTS[0]], dtype=np.float64)
+    for fold in np.unique(fold_of):
+        here = fold_of == fold
+        elsewhere = fit_temperatures({name: values[~here] for name, values in both.items()}, labels[~here])
+        result[here] = pooled({name: values[here] for name, values in both.items()}, elsewhere)
+    return result
 
 
 def with_together(

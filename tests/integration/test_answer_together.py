@@ -93,7 +93,9 @@ def test_a_run_without_their_temperatures_is_refused(run, tmp_path):
     copied = shutil.copytree(run, tmp_path / "run")
     record = json.loads((copied / "run.json").read_text())
     (copied / "run.json").write_text(json.dumps(record | {"temperatures": {}}))
-    with pytest.raises(submillion.ConfigError, match="held no calibration rows back, or has rows of several"):
+    with pytest.raises(
+        submillion.ConfigError, match="held no calibration rows back and was not cross-validated, or has"
+    ):
         submillion.load(copied)
     assert submillion.load(copied, using="adapter").answers_by == "adapter"
 

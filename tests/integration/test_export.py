@@ -97,6 +97,8 @@ def test_readme_lines_answer_as_the_run_does(runs, exports, answers, case):
     odds = np.exp(divided - divided.max(1, keepdims=True))
     np.testing.assert_allclose(probabilities, odds / odds.sum(1, keepdims=True), atol=1e-5)
     assert exports[name_of(*case)]["temperature"] == temperature != 1
+    if not int8:
+        np.testing.assert_allclose(probabilities, predictor.predict_proba(TEXTS), atol=1e-4)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[name_of(*case) for case in CASES])

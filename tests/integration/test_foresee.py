@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import softmax
 
 import submillion
 from conftest import learnable_rows, write_csv
@@ -59,6 +60,21 @@ def test_the_temperature_is_fitted_on_the_calibration_rows(run):
     fitted = {split: fit_temperature(each.scores.logits, each.labels) for split, each in kept.items()}
     assert of_run == pytest.approx(fitted["calibration"])
     assert of_run != pytest.approx(fitted["validation"], rel=1e-3)
+
+
+def test_predict_is_as_sure_as_evaluate_says(run, familiar):
+    texts = [text for text, _ in familiar[0]]
+    predictor = submillion.load(run)
+    probabilities = predictor.predict_proba(texts)
+    temperature = json.loads((run / "run.json").read_text())["temperatures"]["adapter"]
+    assert temperature != pytest.approx(1, abs=0.02)
+    logits = predictor.scores(texts).logits
+    np.testing.assert_allclose(probabilities, softmax(logits / temperature, axis=1), atol=1e-6)
+    sure = pd.read_csv(run.parent / "familiar" / "rows.csv")["confidence"]
+    np.testing.assert_allclose(probabilities.max(axis=1), sure, atol=1e-4)
+    predictor.predict_file(texts, run.parent / "labels.csv")
+    written = pd.read_csv(run.parent / "labels.csv")["probability"]
+    np.testing.assert_allclose(written, probabilities.max(axis=1), atol=1e-6)
 
 
 @pytest.mark.parametrize(

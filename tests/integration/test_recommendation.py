@@ -6,6 +6,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 import submillion
 from conftest import learnable_rows, write_csv
@@ -18,6 +19,7 @@ from submillion.fast.features import can_multiply_int8
 from submillion.model.device import has_bf16
 from submillion.prediction import answering, load_adapter
 from submillion.recipe.sections import EvaluationConfig
+from submillion.run import RunFolder
 from submillion.training.cross_validation import _recommended
 
 NEW = [text for text, _ in learnable_rows(30, seed=9)]
@@ -52,8 +54,10 @@ def test_the_most_accurate_is_recommended_the_cheapest_of_equals():
         "reason": "5-fold cross-validation on the train rows gave probe_mean 90.0 % "
         "(tfidf_svm 80.0, probe_first 85.0, adapter 90.0)",
     }
-    right["adapter"] = np.arange(100) < 91
+    right["adapter"] = right["adapter_and_tfidf"] = np.arange(100) < 91
     assert _recommended(right, 5)["name"] == "adapter"
+    right["adapter_and_tfidf"] = np.arange(100) < 92
+    assert _recommended(right, 5)["name"] == "adapter_and_tfidf"
 
 
 def test_predict_uses_what_is_recommended_and_says_so(crossed, tmp_path, capsys):
@@ -113,6 +117,27 @@ def test_training_and_evaluation_name_it(crossed, tmp_path, tiny_encoder, capsys
     assert (
         "recommended, where `submillion predict` uses adapter as asked: tfidf_svm" in capsys.readouterr().out
     )
+
+
+def test_the_two_together_answer_where_they_are_recommended(crossed, tmp_path):
+    shutil.copytree(crossed, tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    crossing = folder.read()["cross_validation"]
+    recommended = {"name": "adapter_and_tfidf", "reason": "the best of all"}
+    folder.update(cross_validation=crossing | {"recommended": recommended})
+    both = submillion.load(folder.path)
+    assert both.answers_by == "adapter_and_tfidf"
+    temperatures = folder.read()["temperatures"]
+    parts = {
+        "adapter": load_adapter(crossed).scores(NEW).logits,
+        "tfidf_svm": load_baselines(crossed / "baselines")["tfidf_svm"].scores(NEW, {}),
+    }
+    logits = sum(scores / temperatures[name] for name, scores in parts.items())
+    assert both.predict_proba(NEW) == pytest.approx(
+        softmax(logits / temperatures["adapter_and_tfidf"], axis=1), abs=1e-5
+    )
+    report = submillion.evaluate(folder.path, learnable_rows(30, seed=9))
+    assert "adapter_and_tfidf" in {each["name"] for each in report["baselines"]}
 
 
 def test_what_cannot_answer_is_refused(crossed):

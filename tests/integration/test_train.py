@@ -153,8 +153,11 @@ def test_few_rows_all_train_and_cross_validation_compares(tmp_path, tiny_encoder
         "tfidf_svm",
         "probe_mean",
         "probe_first",
+        "adapter_and_tfidf",
     ]
     assert crossed["baselines"][0]["accuracy"]["value"] == pytest.approx(1 / 3)
+    assert record["temperatures"] == crossed["temperatures"]
+    assert {"adapter", "tfidf_svm", "adapter_and_tfidf"} < record["temperatures"].keys()
 
 
 def test_compare_and_against(trained, tmp_path, tiny_encoder):

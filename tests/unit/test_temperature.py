@@ -1,10 +1,17 @@
 """Temperatures on few rows, and on rows of labels that cannot be given."""
 
 import numpy as np
+import pytest
 from scipy.special import log_softmax
 from sklearn.metrics import log_loss
 
-from submillion.temperature import LOWEST, fit_temperature, fit_temperatures, tempered_log_loss
+from submillion.temperature import (
+    LOWEST,
+    fit_temperature,
+    fit_temperatures,
+    probabilities_at,
+    tempered_log_loss,
+)
 
 
 def drawn(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -46,3 +53,10 @@ def test_the_log_loss_at_the_best_temperature_is_of_the_order_and_not_of_the_con
     assert (
         tempered_log_loss(scores + np.random.default_rng(4).normal(size=scores.shape), labels) > found + 0.05
     )
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, np.inf, np.nan])
+def test_what_is_no_temperature_is_refused(temperature: float) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole text is compared
+        probabilities_at(np.zeros((1, 2)), temperature)
+    assert str(caught.value) == f"temperature={temperature}: need a number above 0"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from submillion.temperature import fit_temperature
-from submillion.together import pooled, with_together
+from submillion.together import pooled, pooled_by_others, with_together
 
 
 def halves(n=400, seed=0):
@@ -31,6 +31,23 @@ def test_the_two_have_a_temperature_where_each_has_one():
     fitted = fit_temperature(pooled(scores, temperatures), labels)
     assert with_together(temperatures, scores, labels)["adapter_and_tfidf"] == pytest.approx(fitted)
     assert with_together({"adapter": 1.0}, scores, labels) == {"adapter": 1.0}
+
+
+def test_a_fold_is_pooled_at_the_temperatures_of_the_others():
+    labels, scores = halves()
+    fold_of = np.arange(len(labels)) % 2
+    together = pooled_by_others(scores, labels, fold_of)
+    for fold in (0, 1):
+        here, there = fold_of == fold, fold_of != fold
+        temperatures = {
+            name: fit_temperature(values[there], labels[there]) for name, values in scores.items()
+        }
+        expected = pooled({name: values[here] for name, values in scores.items()}, temperatures)
+        assert np.array_equal(together[here], expected)
+        own = {name: fit_temperature(values[here], labels[here]) for name, values in scores.items()}
+        assert not np.array_equal(
+            expected, pooled({name: values[here] for name, values in scores.items()}, own)
+        )
 
 
 def test_a_label_that_one_cannot_give_is_not_given():

@@ -7,10 +7,9 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-from scipy.special import softmax
 
 from submillion.auditing.finding import Finding
-from submillion.temperature import fit_temperature
+from submillion.temperature import fit_temperature, probabilities_at
 
 N_FOLDS = 5
 
@@ -46,7 +45,7 @@ def out_of_fold(
     # A label that had no row to fit on scores minus infinity: as unlikely as any, but finite.
     lowest = np.where(np.isfinite(scores), scores, np.inf).min(axis=1, keepdims=True)
     scores = np.where(np.isfinite(scores), scores, lowest)
-    return np.asarray(softmax(scores / fit_temperature(scores, codes), axis=1))
+    return probabilities_at(scores, fit_temperature(scores, codes))
 
 
 def assign_folds(codes: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
 
 from submillion.statistics import Interval, mean_interval, wilson_interval
+from submillion.temperature import probabilities_at
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -146,17 +146,6 @@ def tempered(labels: Array, logits: Array, temperature: float | None, seed: int)
     if temperature is None:
         return Tempered(before, None, None)
     return Tempered(before, temperature, reliability(labels, probabilities_at(logits, temperature), seed))
-
-
-def probabilities_at(logits: Array, temperature: float | None) -> Array:
-    """Return the softmax of logits over a temperature, `[n, n_labels]`; None stands for 1.
-
-    >>> probabilities_at(np.array([[0.0, 0.0]]), 3.0).tolist()
-    [[0.5, 0.5]]
-    """
-    if temperature is not None and not 0 < temperature < np.inf:
-        raise ValueError(f"temperature={temperature}: need a number above 0")
-    return np.asarray(softmax(np.asarray(logits, dtype=np.float64) / (temperature or 1.0), axis=1))
 
 
 def calibration(labels: Array, probabilities: Array) -> Calibration:

@@ -8,7 +8,7 @@ import numpy as np
 
 from submillion.alternatives import TOGETHER
 from submillion.confusion import confusion_counts
-from submillion.evaluation.calibration import Calibration, Tempered, probabilities_at, tempered
+from submillion.evaluation.calibration import Calibration, Tempered, tempered
 from submillion.evaluation.confusions import TopConfusion, top_confusions
 from submillion.evaluation.selective import Selective, selective
 from submillion.evaluation.slices import Slices, slice_rows
@@ -22,6 +22,7 @@ from submillion.statistics import (
     matthews_interval,
     wilson_interval,
 )
+from submillion.temperature import probabilities_at
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

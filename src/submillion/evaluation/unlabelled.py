@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
 
 from submillion.baselines import Baselines
 from submillion.evaluation.affinity import AnsweredRows, affinity_to_labels
@@ -16,7 +15,7 @@ from submillion.evaluation.unlike import MIN_ROWS, Unlike, columns_of, find_unli
 from submillion.reference import Look, read_look, rows_with_word
 from submillion.run import RunFolder
 from submillion.scoring import ScoredRows, Scores, read_scores
-from submillion.temperature import temperature_of
+from submillion.temperature import probabilities_at, temperature_of
 
 N_MOST_UNLIKE = 10
 """Rows shown as the most unlike ones."""
@@ -145,8 +144,7 @@ def foresee(
 
 def confidence_of(logits: np.ndarray, record: Mapping[str, Any]) -> np.ndarray:
     """Return the largest probability of each row, `[n]`, at the temperature of the run."""
-    temperature = temperature_of(record, "adapter") or 1.0
-    return np.asarray(softmax(logits.astype(np.float64) / temperature, axis=1).max(axis=1))
+    return np.asarray(probabilities_at(logits, temperature_of(record, "adapter")).max(axis=1))
 
 
 def _unlike(known: Known, look: Look, seed: int) -> tuple[Unlike | None, str | None]:

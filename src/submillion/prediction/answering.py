@@ -98,55 +98,51 @@ class Adapter:
 
 
 class OfBaseline:
-    """A baseline; its scores over a temperature are logits.
+    """A baseline; its scores stand for logits.
 
     Args:
         baseline: What scores.
-        temperature: Fitted on rows that the baseline did not see.
         adapter: Whose frozen encoder embeds the texts; None for a baseline that reads the texts alone.
     """
 
-    def __init__(self, baseline: Baseline, temperature: float, adapter: Adapter | None):
+    def __init__(self, baseline: Baseline, adapter: Adapter | None):
         self.name = baseline.name
         self._baseline = baseline
-        self._temperature = temperature
         self._adapter = adapter
 
     def load_all(self) -> None:
         """There is nothing more to load."""
 
     def scores(self, texts: Sequence[str]) -> Scores:
-        """Return logits of texts, and embeddings without a column."""
+        """Return scores of texts, and embeddings without a column."""
         embeddings = {} if self._adapter is None else self._adapter.frozen_embeddings(texts)
-        logits = self._baseline.scores(texts, embeddings) / self._temperature
+        logits = self._baseline.scores(texts, embeddings)
         return Scores(logits.astype(np.float32), np.empty((len(texts), 0), dtype=np.float32))
 
 
 class Together:
-    """The adapter and TF-IDF; the sum of their tempered scores, over a temperature of its own, are logits.
+    """The adapter and TF-IDF; the sum of their tempered scores stands for logits.
 
     Args:
         adapter: One of the two.
         tfidf: The other.
         of_parts: The temperature of each, by `PARTS`.
-        temperature: Of the sum.
     """
 
     name = TOGETHER
 
-    def __init__(self, adapter: Adapter, tfidf: Baseline, of_parts: Mapping[str, float], temperature: float):
+    def __init__(self, adapter: Adapter, tfidf: Baseline, of_parts: Mapping[str, float]):
         self._adapter = adapter
         self._tfidf = tfidf
         self._of_parts = of_parts
-        self._temperature = temperature
 
     def load_all(self) -> None:
         """Load the adapter in fp32 too."""
         self._adapter.load_all()
 
     def scores(self, texts: Sequence[str]) -> Scores:
-        """Return logits of texts, and the adapter's embeddings."""
+        """Return the sum for texts, and the adapter's embeddings."""
         of_adapter = self._adapter.scores(texts)
         both = {"adapter": of_adapter.logits, "tfidf_svm": self._tfidf.scores(texts, {})}
-        logits = pooled(both, self._of_parts) / self._temperature
+        logits = pooled(both, self._of_parts)
         return Scores(logits.astype(np.float32), of_adapter.embeddings)

@@ -74,6 +74,7 @@ def load_predictor(
         adapter if adapter is not None and name == "adapter" else _other(folder, record, name, adapter),
         tuple(record["data"]["label_names"]),
         tuple(record["data"]["label_values"]),
+        temperature=temperature_of(record, name) or 1.0,
         text_columns=text_columns_of(recipe.data.text_columns, recipe.data.text_pair_column),
         label_column=label_place(recipe.data),
         reason=reason,
@@ -86,8 +87,8 @@ def _of_parts(folder: RunFolder, record: Mapping[str, Any]) -> dict[str, float]:
     temperatures = temperatures_of_parts(record)
     if temperatures is None:
         raise ConfigError(
-            f"using={TOGETHER!r} needs to know how far to trust each, and the run {folder.path} held no calibration rows back, or has rows "
-            "of several labels: use adapter, or train with a calibration_share"
+            f"using={TOGETHER!r} needs to know how far to trust each, and the run {folder.path} held no calibration rows back and was "
+            "not cross-validated, or has rows of several labels: use adapter, or train with a calibration_share, or with cv"
         )
     return temperatures
 
@@ -151,7 +152,7 @@ def _other(
     folder: RunFolder, record: Mapping[str, Any], name: str, adapter: Adapter | None
 ) -> OfBaseline | Together:
     """Load one of a run's baselines, or what answers together with the adapter."""
-    temperature, baselines = temperature_of(record, name) or 1.0, load_baselines(folder.baselines)
+    baselines = load_baselines(folder.baselines)
     if name == TOGETHER and adapter is not None:
-        return Together(adapter, baselines["tfidf_svm"], _of_parts(folder, record), temperature)
-    return OfBaseline(baselines[name], temperature, adapter)
+        return Together(adapter, baselines["tfidf_svm"], _of_parts(folder, record))
+    return OfBaseline(baselines[name], adapter)

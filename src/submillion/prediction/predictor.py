@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from itertools import chain, islice
 from os import PathLike
 from pathlib import Path
@@ -17,6 +18,19 @@ from submillion.errors import ConfigError
 from submillion.prediction.answering import Answering
 from submillion.prediction.formats import FORMATS, STANDARD_OUTPUT, destination, notes_on_numbers, writer
 from submillion.scoring import CHUNK_ROWS, Scores
+from submillion.temperature import probabilities_at
+
+
+@dataclass(frozen=True)
+class TemperedScores(Scores):
+    """Scored rows whose probabilities are taken at a temperature."""
+
+    temperature: float
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Softmax of the logits over the temperature, `[n, n_labels]` float64."""
+        return probabilities_at(self.logits, self.temperature)
 
 
 class Predictor:
@@ -26,6 +40,7 @@ class Predictor:
         answering: What scores texts.
         label_names: One a label, in the order of its logits.
         label_values: The labels as the training data held them.
+        temperature: What logits are divided by for probabilities; see `submillion.temperature`.
         text_columns: Where the text stood in training.
         label_column: Where the label stood in training; it is not read.
         reason: Why this answers, where more than the adapter could.
@@ -42,6 +57,7 @@ class Predictor:
         label_names: tuple[str, ...],
         label_values: tuple[int | str, ...],
         *,
+        temperature: float = 1.0,
         text_columns: Sequence[str] | None = None,
         label_column: LabelColumn = None,
         reason: str | None = None,
@@ -51,6 +67,7 @@ class Predictor:
         self.label_names = label_names
         self.label_values = label_values
         self.answers_by = answering.name
+        self._temperature = temperature
         self._text_columns = text_columns
         self._label_column = label_column
         self._reason = reason
@@ -64,12 +81,15 @@ class Predictor:
     def scores(self, texts: Iterable[Any]) -> Scores:
         """Return logits and pooled embeddings of texts, or of (text, text) pairs, in their order; at least one.
 
+        The logits are as the adapter gives them (of a baseline its scores); probabilities are taken at the run's temperature.
+
         Raises:
             DataError: If they are not one text after the other, or pairs where single texts were trained on.
         """
         read = given_texts(texts)
         self._check_form(read)
-        return self.answering.scores(read)
+        scores = self.answering.scores(read)
+        return TemperedScores(scores.logits, scores.embeddings, self._temperature)
 
     def _check_form(self, texts: Sequence[str]) -> None:
         """Refuse single texts where pairs were trained on, and pairs where single texts were."""
@@ -82,7 +102,7 @@ class Predictor:
         return [self.label_names[label] for label in self.scores(texts).predictions] if texts else []
 
     def predict_proba(self, texts: Iterable[Any]) -> np.ndarray:
-        """Return probabilities `[n, n_labels]`, columns in the order of `label_names`."""
+        """Return probabilities `[n, n_labels]` at the run's temperature, columns in the order of `label_names`."""
         texts = given_texts(texts)
         return self.scores(texts).probabilities if texts else np.empty((0, len(self.label_names)))
 

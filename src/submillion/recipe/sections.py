@@ -311,7 +311,7 @@ class EvaluationConfig(Section):
     cv: int | None = Field(
         None,
         ge=2,
-        description="Compare adapter and baselines by this many folds of train. Costs as many trainings.",
+        description="Compare adapter, baselines, and adapter and TF-IDF together by this many folds of train. Costs as many trainings.",
     )
     answer_by: Literal[
         "recommended", "adapter", "tfidf_svm", "probe_mean", "probe_first", "adapter_and_tfidf"

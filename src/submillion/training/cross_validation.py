@@ -1,6 +1,7 @@
 """Adapter against baselines where no rows can be spared: every row scored by a model that did not see it.
 
-What it recommends, `predict` uses: the most accurate of the adapter, the probes and TF-IDF, the cheapest of equals.
+What it recommends, `predict` uses: the most accurate of the adapter, the probes, TF-IDF, and the adapter and TF-IDF together, the
+cheapest of equals.
 """
 
 import tempfile
@@ -12,12 +13,13 @@ import numpy as np
 from rich.console import Console
 from sklearn.model_selection import StratifiedGroupKFold
 
-from submillion.alternatives import CHEAPEST_FIRST
+from submillion.alternatives import CHEAPEST_FIRST, TOGETHER
 from submillion.baselines import fit_baselines
 from submillion.data.windows import taken
 from submillion.scoring import embed_frozen, score
 from submillion.statistics import compare, wilson_interval
 from submillion.temperature import fit_temperatures
+from submillion.together import pooled_by_others, with_together
 from submillion.training.finish import finish_adapter
 from submillion.training.fit import Labelled, fit_adapter, make_trainer
 from submillion.training.prepare import Prepared
@@ -46,10 +48,15 @@ def cross_validate(prepared: Prepared, folds: int, console: Console) -> dict[str
         prepared.embedder(prepared.build()), train.input_ids, recipe.training.per_device_eval_batch_size
     )  # frozen: the same in each fold
     scores: dict[str, np.ndarray] = {}
+    fold_of = np.empty(len(train.labels), dtype=np.int64)
     for number, (kept, left_out) in enumerate(parts.split(train.labels, train.labels, groups), start=1):
         console.print(f"fold {number} of {folds}", style="dim", highlight=False)
+        fold_of[left_out] = number
         for name, values in _one_fold(prepared, train, kept, left_out, embeddings, console).items():
             scores.setdefault(name, np.empty((len(train.labels), values.shape[1])))[left_out] = values
+    temperatures = with_together(fit_temperatures(scores, train.labels), scores, train.labels)
+    if TOGETHER in temperatures:
+        scores[TOGETHER] = pooled_by_others(scores, train.labels, fold_of)
     right = {name: values.argmax(axis=1) == train.labels for name, values in scores.items()}
     margin = recipe.evaluation.margin / 100
     return {
@@ -68,9 +75,7 @@ def cross_validate(prepared: Prepared, folds: int, console: Console) -> dict[str
             for name, values in right.items()
             if name != "adapter"
         ],
-        "temperatures": fit_temperatures(
-            {name: values for name, values in scores.items() if name != "adapter"}, train.labels
-        ),
+        "temperatures": temperatures,
         "recommended": _recommended(right, folds),
     }
 
@@ -81,9 +86,9 @@ def _accuracy(right: np.ndarray) -> dict[str, Any]:
 
 def _recommended(right: dict[str, np.ndarray], folds: int) -> dict[str, str]:
     """Return what is to answer, and why in a sentence."""
-    accuracy = {name: float(right[name].mean()) for name in CHEAPEST_FIRST}
-    name = max(CHEAPEST_FIRST, key=accuracy.__getitem__)  # the first of equals
-    rest = ", ".join(f"{other} {100 * accuracy[other]:.1f}" for other in CHEAPEST_FIRST if other != name)
+    accuracy = {name: float(right[name].mean()) for name in CHEAPEST_FIRST if name in right}
+    name = max(accuracy, key=accuracy.__getitem__)  # the first of equals
+    rest = ", ".join(f"{other} {100 * value:.1f}" for other, value in accuracy.items() if other != name)
     return {
         "name": name,
         "reason": f"{folds}-fold cross-validation on the train rows gave {name} {100 * accuracy[name]:.1f} % ({rest})",

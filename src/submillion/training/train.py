@@ -239,7 +239,7 @@ def _train(
         bf16_shift=shift,
         peak_gb=round(peak_bytes() / 1e9, 2),
         baselines=baselines.to_json(),
-        temperatures=temperatures or (folder.read()["cross_validation"] or {}).get("temperatures", {}),
+        temperatures={**(folder.read()["cross_validation"] or {}).get("temperatures", {}), **temperatures},
         thresholds=thresholds,
         best_epoch=_best_epoch(trainer, history, splits.validation is not None),
         steps=max((line["step"] for line in history), default=0),
