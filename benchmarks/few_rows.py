@@ -101,6 +101,13 @@ def _of(runs: list[dict[str, Any]], name: str) -> list[float]:
     return [run["test"][name] for run in runs if name in run["test"]]
 
 
+def _mean(values: list[float], n_runs: int) -> str:
+    """Return a cell: the mean, with the number of draws where these are not all."""
+    if not values:
+        return "-"
+    return f"{statistics.mean(values):.1f}" + ("" if len(values) == n_runs else f" (of {len(values)})")
+
+
 def summary() -> str:
     """Return means over draws, what was recommended, and what that lost to the best, in Markdown."""
     text = [
@@ -111,8 +118,10 @@ def summary() -> str:
     for (data, size), runs in sorted(
         _found().items(), key=lambda item: (list(SIZES).index(item[0][0]), item[0][1])
     ):
-        means = [f"{statistics.mean(values):.1f}" if (values := _of(runs, name)) else "-" for name in SHOWN]
-        lost = [max(run["test"].values()) - run["test"][run["recommended"]] for run in runs]
+        means = [_mean(_of(runs, name), len(runs)) for name in SHOWN]
+        lost = [
+            max(run["test"].get(name, 0) for name in SHOWN) - run["test"][run["recommended"]] for run in runs
+        ]
         losses += lost
         errors += [run["calibration_error"] for run in runs if "calibration_error" in run]
         text.append(

@@ -8,9 +8,9 @@ PARTS = ("adapter", "tfidf_svm")
 """Two that answer together, by that name."""
 
 CHEAPEST_FIRST = ("tfidf_svm", "probe_mean", "probe_first", "adapter", TOGETHER)
-"""What cross-validation chooses from: TF-IDF needs no encoder, a probe no adapter."""
+"""What cross-validation chooses from: TF-IDF needs no encoder, a probe no adapter; two together cost what both do."""
 
-ANSWERING = ("recommended", "adapter", "tfidf_svm", "probe_mean", "probe_first", TOGETHER)
+ANSWERING = ("recommended", *CHEAPEST_FIRST)
 """What may be asked to answer: one of these, or whichever was recommended."""
 
 

@@ -4,7 +4,7 @@ Keys that are not named here may come and go between versions.
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -15,6 +15,9 @@ class Shape(BaseModel):
     """Some of the keys of a JSON object; kinds are not converted into each other."""
 
     model_config = ConfigDict(strict=True, extra="allow", protected_namespaces=())
+
+
+Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class _Names(Shape):
@@ -38,6 +41,7 @@ class AdapterNames(_Names):
     stride: int | None = Field(None, ge=0)
     problem_type: str | None = None
     threshold: float | None = Field(None, ge=0, le=1)
+    temperature: Temperature | None = None
 
 
 class _Data(_Names):
@@ -81,7 +85,7 @@ class FinishedRun(Shape):
     cross_validation: _CrossValidation | None
     bf16_shift: float | None = Field(None, ge=0)
     thresholds: dict[str, float] | None = None
-    temperatures: dict[str, float] | None = None
+    temperatures: dict[str, Temperature] | None = None
     seconds: dict[str, float]
     figures: dict[str, dict[str, Any]]
 

@@ -83,7 +83,7 @@ def fit_temperatures(scores: Mapping[str, np.ndarray], labels: npt.ArrayLike) ->
 
 
 def temperature_of(record: Mapping[str, Any], name: str) -> float | None:
-    """Return the temperature that a run's `run.json` holds for the adapter or a baseline; None where it holds none.
+    """Return the temperature that a run's `run.json` holds for what can answer; None where it holds none.
 
     >>> temperature_of({"temperatures": {"adapter": 1.3}}, "adapter"), temperature_of({}, "adapter")
     (1.3, None)

@@ -54,16 +54,14 @@ def pooled_by_others(scores: Mapping[str, np.ndarray], labels: np.ndarray, fold_
     return result
 
 
-def with_together(
-    temperatures: Mapping[str, float], scores: Mapping[str, np.ndarray], labels: npt.ArrayLike
-) -> dict[str, float]:
-    """Return temperatures and that of the two together, where each of them has one.
+def fit_all(scores: Mapping[str, np.ndarray], labels: npt.ArrayLike) -> dict[str, float]:
+    """Return the temperature of each, as `fit_temperatures` does, and of the two together, where each of them has one.
 
     Args:
-        temperatures: Name -> temperature, fitted on the rows of ``scores``.
         scores: Name -> scores `[n, n_labels]`, of rows that nothing was fitted on.
         labels: Of these rows, `[n]`.
     """
+    temperatures = fit_temperatures(scores, labels)
     if not set(PARTS) <= temperatures.keys():
-        return dict(temperatures)
+        return temperatures
     return {**temperatures, TOGETHER: fit_temperature(pooled(scores, temperatures), labels)}

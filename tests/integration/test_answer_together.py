@@ -94,7 +94,7 @@ def test_a_run_without_their_temperatures_is_refused(run, tmp_path):
     record = json.loads((copied / "run.json").read_text())
     (copied / "run.json").write_text(json.dumps(record | {"temperatures": {}}))
     with pytest.raises(
-        submillion.ConfigError, match="held no calibration rows back and was not cross-validated, or has"
+        submillion.ConfigError, match=r"needs a temperature of each of the two, and the run .* has none"
     ):
         submillion.load(copied)
     assert submillion.load(copied, using="adapter").answers_by == "adapter"

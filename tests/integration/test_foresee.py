@@ -72,9 +72,30 @@ def test_predict_is_as_sure_as_evaluate_says(run, familiar):
     np.testing.assert_allclose(probabilities, softmax(logits / temperature, axis=1), atol=1e-6)
     sure = pd.read_csv(run.parent / "familiar" / "rows.csv")["confidence"]
     np.testing.assert_allclose(probabilities.max(axis=1), sure, atol=1e-4)
+    alone = submillion.load(run / "adapter")
+    assert alone.predict_proba(texts) == pytest.approx(
+        softmax(alone.scores(texts).logits / temperature, axis=1)
+    )
     predictor.predict_file(texts, run.parent / "labels.csv")
     written = pd.read_csv(run.parent / "labels.csv")["probability"]
     np.testing.assert_allclose(written, probabilities.max(axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
+def test_a_temperature_changed_by_hand_is_told_by_its_key(run, tmp_path, temperature):
+    copied = shutil.copytree(run, tmp_path / "run")
+    for path, keys in (
+        ("run.json", ("temperatures", "adapter")),
+        ("adapter/submillion.json", ("temperature",)),
+    ):
+        tree = json.loads((copied / path).read_text())
+        place = tree
+        for key in keys[:-1]:
+            place = place[key]
+        place[keys[-1]] = temperature
+        (copied / path).write_text(json.dumps(tree))
+        with pytest.raises(submillion.RunError, match=rf"{path} is damaged: {'.'.join(keys)}"):
+            submillion.load(copied if len(keys) > 1 else copied / "adapter")
 
 
 @pytest.mark.parametrize(

@@ -181,15 +181,20 @@ def test_compare_and_what_is_refused(trained, tiny_encoder, tmp_path):
         submillion.evaluate(run, test, slices=["text"])
     with pytest.raises(submillion.ConfigError, match="rows without labels is for one label a row"):
         submillion.evaluate(run, ["a text"])
-    with pytest.raises(submillion.ConfigError, match="cv=3, class_weights: only for one label a row"):
+    with pytest.raises(
+        submillion.ConfigError, match="cv=3, answer_by=adapter_and_tfidf, class_weights: only for one"
+    ):
         submillion.train(
             planted(40),
             output=tmp_path / "x",
             model=tiny_encoder(),
             cv=3,
+            answer_by="adapter_and_tfidf",
             class_weights="balanced",
             quiet=True,
         )
+    with pytest.raises(submillion.ConfigError, match="has none: it has rows of several labels"):
+        submillion.load(run, using="adapter_and_tfidf")
     with pytest.raises(submillion.DataError, match="a multi-label task, and one label a row is read"):
         submillion.train(
             planted(40), output=tmp_path / "x", model=tiny_encoder(), problem_type="single_label_classification", quiet=True

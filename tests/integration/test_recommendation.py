@@ -20,6 +20,9 @@ from submillion.model.device import has_bf16
 from submillion.prediction import answering, load_adapter
 from submillion.recipe.sections import EvaluationConfig
 from submillion.run import RunFolder
+from submillion.scoring import read_scores
+from submillion.temperature import fit_temperature
+from submillion.training import cross_validation
 from submillion.training.cross_validation import _recommended
 
 NEW = [text for text, _ in learnable_rows(30, seed=9)]
@@ -119,29 +122,61 @@ def test_training_and_evaluation_name_it(crossed, tmp_path, tiny_encoder, capsys
     )
 
 
-def test_the_two_together_answer_where_they_are_recommended(crossed, tmp_path):
-    shutil.copytree(crossed, tmp_path / "run")
-    folder = RunFolder(tmp_path / "run")
-    crossing = folder.read()["cross_validation"]
-    recommended = {"name": "adapter_and_tfidf", "reason": "the best of all"}
-    folder.update(cross_validation=crossing | {"recommended": recommended})
-    both = submillion.load(folder.path)
+@pytest.mark.parametrize("held_back", [False, True])
+def test_the_two_together_answer_where_they_are_recommended(held_back, tiny_encoder, tmp_path, monkeypatch):
+    told = []
+
+    def all_right(scores, labels, fold_of):
+        told.append((set(scores), np.bincount(fold_of).tolist()))
+        return np.eye(3)[labels]
+
+    monkeypatch.setattr(cross_validation, "pooled_by_others", all_right)
+    rows = learnable_rows(90)
+    labels = [label for _, label in rows]
+    record = submillion.train(
+        [
+            (text, labels[number - number % 4]) for number, (text, _) in enumerate(rows)
+        ],  # no model gets all right
+        output=tmp_path / "run",
+        model=tiny_encoder("bert"),
+        cv=2,
+        calibration_share=0.3,
+        min_rows_to_split=50 if held_back else 500,
+        num_train_epochs=1,
+        quiet=True,
+    )
+    assert [(names >= {"adapter", "tfidf_svm"}, counts[0]) for names, counts in told] == [(True, 0)]
+    crossed, temperatures = record["cross_validation"], record["temperatures"]
+    assert crossed["recommended"]["name"] == "adapter_and_tfidf"
+    assert crossed["baselines"][-1]["accuracy"]["value"] == 1.0
+    if held_back:
+        kept = read_scores(RunFolder(tmp_path / "run").scores("calibration"))
+        fitted = fit_temperature(kept.scores.logits, kept.labels)
+        assert (
+            temperatures["adapter"]
+            == pytest.approx(fitted)
+            != pytest.approx(crossed["temperatures"]["adapter"])
+        )
+    else:
+        assert temperatures == crossed["temperatures"]
+    both = submillion.load(tmp_path / "run")
     assert both.answers_by == "adapter_and_tfidf"
-    temperatures = folder.read()["temperatures"]
     parts = {
-        "adapter": load_adapter(crossed).scores(NEW).logits,
-        "tfidf_svm": load_baselines(crossed / "baselines")["tfidf_svm"].scores(NEW, {}),
+        "adapter": load_adapter(tmp_path / "run").scores(NEW).logits,
+        "tfidf_svm": load_baselines(tmp_path / "run" / "baselines")["tfidf_svm"].scores(NEW, {}),
     }
     logits = sum(scores / temperatures[name] for name, scores in parts.items())
     assert both.predict_proba(NEW) == pytest.approx(
         softmax(logits / temperatures["adapter_and_tfidf"], axis=1), abs=1e-5
     )
-    report = submillion.evaluate(folder.path, learnable_rows(30, seed=9))
+    report = submillion.evaluate(tmp_path / "run", learnable_rows(30, seed=9))
     assert "adapter_and_tfidf" in {each["name"] for each in report["baselines"]}
+    assert report["reliability"]["temperature"] == temperatures["adapter"]
+    assert report["calibration"]["log_loss"] == report["reliability"]["after"]["log_loss"]
 
 
 def test_what_cannot_answer_is_refused(crossed):
-    with pytest.raises(submillion.ConfigError, match=r"using='svm' is not one of recommended, adapter, "):
+    with pytest.raises(submillion.ConfigError, match=r"using='svm' is not one of recommended, tfidf_svm, "):
         submillion.load(crossed, using="svm")
     with pytest.raises(submillion.ConfigError, match=r"using='tfidf_svm' needs a run folder"):
         submillion.load(crossed / "adapter", using="tfidf_svm")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from submillion.temperature import fit_temperature
-from submillion.together import pooled, pooled_by_others, with_together
+from submillion.together import fit_all, pooled, pooled_by_others
 
 
 def halves(n=400, seed=0):
@@ -29,8 +29,8 @@ def test_the_two_have_a_temperature_where_each_has_one():
     labels, scores = halves()
     temperatures = {name: fit_temperature(values, labels) for name, values in scores.items()}
     fitted = fit_temperature(pooled(scores, temperatures), labels)
-    assert with_together(temperatures, scores, labels)["adapter_and_tfidf"] == pytest.approx(fitted)
-    assert with_together({"adapter": 1.0}, scores, labels) == {"adapter": 1.0}
+    assert fit_all(scores, labels) == pytest.approx(temperatures | {"adapter_and_tfidf": fitted})
+    assert fit_all({"adapter": scores["adapter"]}, labels).keys() == {"adapter"}
 
 
 def test_a_fold_is_pooled_at_the_temperatures_of_the_others():

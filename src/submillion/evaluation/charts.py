@@ -11,8 +11,8 @@ def plot_reliability(
     """Draw accuracy against confidence, each bin with its interval, beside the line on which both are equal.
 
     Args:
-        before: Bins of the probabilities as they are, at least one.
-        after: Those after the temperature; None without one.
+        before: Bins of the probabilities without a temperature, at least one.
+        after: Those at the temperature; None without one.
     """
     axes = empty_axes(3.4)
     drawn = [(before, SERIES[1], "s"), (after, SERIES[0], "o")] if after else [(before, SERIES[0], "o")]

@@ -106,8 +106,8 @@ class LabelledReport:
 
     @property
     def calibration(self) -> Calibration:
-        """How far the probabilities as they are, before any temperature, can be taken at their word."""
-        return self.reliability.before.calibration
+        """How far the probabilities that `predict` gives, at the temperature where there is one, can be taken at their word."""
+        return (self.reliability.after or self.reliability.before).calibration
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as ``evaluate --json`` prints it."""

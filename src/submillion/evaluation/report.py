@@ -212,12 +212,12 @@ class _Evaluation:
 
     @property
     def sides(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """Reliability as the probabilities are, and after the temperature where there is one."""
+        """Reliability as the logits give it, and at the temperature where there is one; the last is what `predict` gives."""
         both = self.report["reliability"]
-        before = ("as they are", both["before"])
         if both["after"] is None:
-            return [before]
-        return [before, (f"after the temperature of {both['temperature']:.3g}", both["after"])]
+            return [("as predict gives them", both["before"])]
+        at = f"as predict gives them, at the temperature of {both['temperature']:.3g}"
+        return [("without a temperature", both["before"]), (at, both["after"])]
 
     @property
     def reliability(self) -> Markup:

@@ -10,6 +10,7 @@ from submillion.multi_label import thresholds_of
 from submillion.reference import read_look
 from submillion.run import RunFolder
 from submillion.scoring import read_scores
+from submillion.temperature import temperature_of
 from submillion.training.callbacks import read_history
 
 
@@ -32,6 +33,7 @@ def report_validation(folder: RunFolder) -> dict[str, Any]:
             compared_with(record, rows.scores.logits, rows.baseline_predictions, look.scores),
             margin=recipe["evaluation"]["margin"] / 100,
             seed=recipe["seed"],
+            temperature=temperature_of(record, "adapter"),
         )
         figures["validation"] = report.to_json() | {
             "optimistic": "the epoch was chosen on these rows; the baselines were not"

@@ -214,7 +214,7 @@ _MEAN_LOGITS_OF = '''def logits_of(texts):
     return sums / np.bincount(text_of)[:, None].astype(np.float32)'''
 
 _PROBABILITIES_OF = '''def probabilities_of(texts):
-    """Softmax of the logits over the temperature that was fitted on held-back rows; 1.0 where none was."""
+    """Softmax of the logits over the temperature that was fitted on rows not trained on; 1.0 where none was."""
     logits = logits_of(texts) / {temperature!r}
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     return odds / odds.sum(axis=1, keepdims=True)'''

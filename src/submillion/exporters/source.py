@@ -72,7 +72,7 @@ def load_source(
     folder = RunFolder(path)
     if not folder.exists and (folder.path / "adapter_config.json").is_file():
         saved = load_saved(path, encoder=encoder, label_names=label_names)
-        return Source(folder.path, saved, _public_name(folder.path, saved))
+        return Source(folder.path, saved, _public_name(folder.path, saved), saved.temperature or 1.0)
     saved = load_exact(path, encoder=encoder, label_names=label_names)
     record = folder.read_finished()
     return Source(

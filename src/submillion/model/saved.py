@@ -43,6 +43,7 @@ class SavedClassifier:
         are_pairs: Whether each row it was trained on holds two texts; None where the folder does not say.
         stride: Tokens that the windows of a longer text share; None: it is cut.
         threshold: Where rows may have several labels: the sigmoid from which on a label is given; else None.
+        temperature: What its logits are divided by for probabilities; None where none was fitted.
     """
 
     model: Classifier
@@ -54,6 +55,7 @@ class SavedClassifier:
     are_pairs: bool | None = None
     stride: int | None = None
     threshold: float | None = None
+    temperature: float | None = None
 
     @property
     def problem_type(self) -> str:
@@ -74,6 +76,7 @@ def save_adapter(
     are_pairs: bool = False,
     stride: int | None = None,
     threshold: float | None = None,
+    temperature: float | None = None,
 ) -> None:
     """Write the adapter, the head, the tokenizer, the names and a README, whole or not at all."""
     if encoder == packaged_default():
@@ -101,6 +104,7 @@ def save_adapter(
                 "stride": stride,
                 "problem_type": SINGLE_LABEL if threshold is None else MULTI_LABEL,
                 "threshold": threshold,
+                "temperature": temperature,
             },
         )
         lines = ReadmeLines(label_names, max_length, model.head is not None, are_pairs, stride, threshold)
@@ -196,6 +200,7 @@ def load_saved(
         are_pairs=saved.get("text_pairs"),
         stride=saved.get("stride"),
         threshold=saved.get("threshold"),
+        temperature=saved.get("temperature"),
     )
 
 

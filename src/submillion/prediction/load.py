@@ -62,16 +62,22 @@ def load_predictor(
         batch_size = Recipe().training.per_device_eval_batch_size
         alone = Adapter(saved, batch_size, threshold=saved.threshold)
         kind = partial(MultiLabelPredictor, threshold=saved.threshold) if saved.threshold else Predictor
-        return kind(alone, saved.label_names, saved.label_values, are_pairs=saved.are_pairs)
+        temperature = saved.temperature or 1.0
+        return kind(
+            alone, saved.label_names, saved.label_values, temperature=temperature, are_pairs=saved.are_pairs
+        )
     record = folder.read_finished()
     _check_no_names(path, record, label_names)
     recipe = checked_recipe(record["recipe"], str(folder.run_json), Recipe)
     name, reason = what_answers(record) if using == "recommended" else (using, "as asked")
     adapter = None if name == "tfidf_svm" else load_adapter(path, encoder=encoder)
+    answering = (
+        adapter if adapter is not None and name == "adapter" else _other(folder, record, name, adapter)
+    )
     thresholds = thresholds_of(record)
     kind = Predictor if thresholds is None else partial(MultiLabelPredictor, threshold=thresholds[name])
     return kind(
-        adapter if adapter is not None and name == "adapter" else _other(folder, record, name, adapter),
+        answering,
         tuple(record["data"]["label_names"]),
         tuple(record["data"]["label_values"]),
         temperature=temperature_of(record, name) or 1.0,
@@ -87,8 +93,8 @@ def _of_parts(folder: RunFolder, record: Mapping[str, Any]) -> dict[str, float]:
     temperatures = temperatures_of_parts(record)
     if temperatures is None:
         raise ConfigError(
-            f"using={TOGETHER!r} needs to know how far to trust each, and the run {folder.path} held no calibration rows back and was "
-            "not cross-validated, or has rows of several labels: use adapter, or train with a calibration_share, or with cv"
+            f"using={TOGETHER!r} needs a temperature of each of the two, and the run {folder.path} has none: it has rows of several labels, or "
+            "neither calibration rows nor the folds of this version's cv; use adapter, or train again with a calibration_share, or with cv"
         )
     return temperatures
 

@@ -48,7 +48,7 @@ class Predictor:
 
     Attributes:
         label_names: One a label, in the order of the columns of `predict_proba`.
-        answers_by: ``adapter``, or the name of the baseline that answers.
+        answers_by: Which of `submillion.alternatives.CHEAPEST_FIRST` answers.
     """
 
     def __init__(
@@ -81,7 +81,8 @@ class Predictor:
     def scores(self, texts: Iterable[Any]) -> Scores:
         """Return logits and pooled embeddings of texts, or of (text, text) pairs, in their order; at least one.
 
-        The logits are as the adapter gives them (of a baseline its scores); probabilities are taken at the run's temperature.
+        The logits are as the adapter gives them (of a baseline its scores, of two together their sum); probabilities are taken at the
+        run's temperature.
 
         Raises:
             DataError: If they are not one text after the other, or pairs where single texts were trained on.

@@ -18,8 +18,7 @@ from submillion.baselines import fit_baselines
 from submillion.data.windows import taken
 from submillion.scoring import embed_frozen, score
 from submillion.statistics import compare, wilson_interval
-from submillion.temperature import fit_temperatures
-from submillion.together import pooled_by_others, with_together
+from submillion.together import fit_all, pooled_by_others
 from submillion.training.finish import finish_adapter
 from submillion.training.fit import Labelled, fit_adapter, make_trainer
 from submillion.training.prepare import Prepared
@@ -54,7 +53,7 @@ def cross_validate(prepared: Prepared, folds: int, console: Console) -> dict[str
         fold_of[left_out] = number
         for name, values in _one_fold(prepared, train, kept, left_out, embeddings, console).items():
             scores.setdefault(name, np.empty((len(train.labels), values.shape[1])))[left_out] = values
-    temperatures = with_together(fit_temperatures(scores, train.labels), scores, train.labels)
+    temperatures = fit_all(scores, train.labels)
     if TOGETHER in temperatures:
         scores[TOGETHER] = pooled_by_others(scores, train.labels, fold_of)
     right = {name: values.argmax(axis=1) == train.labels for name, values in scores.items()}

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from submillion.alternatives import TOGETHER
 from submillion.baselines import Baselines
 from submillion.errors import ConfigError
 from submillion.multi_label import (
@@ -113,6 +114,7 @@ def check_multi_label(recipe: Recipe, is_multi_label: bool, has_unlabelled: bool
     asked = {
         "search": for_many,
         f"cv={recipe.evaluation.cv}": recipe.evaluation.cv is not None,
+        f"answer_by={TOGETHER}": recipe.evaluation.answer_by == TOGETHER,
         "self-training on unlabelled texts": has_unlabelled,
         f"adapter_scale={CHOOSE}": training.adapter_scale == CHOOSE,
         "class_weights": training.class_weights is not None,

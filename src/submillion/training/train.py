@@ -28,8 +28,7 @@ from submillion.recipe import SOURCE_FIELDS, Recipe
 from submillion.reference import Look, write_look
 from submillion.run import RunFolder, write_json
 from submillion.scoring import MultiLabelScores, Scores, embed_frozen, score, write_scores
-from submillion.temperature import fit_temperatures
-from submillion.together import with_together
+from submillion.together import fit_all
 from submillion.training.callbacks import read_history
 from submillion.training.checkpoints import complete_checkpoints, share_done
 from submillion.training.cross_validation import cross_validate
@@ -232,19 +231,27 @@ def _train(
     temperatures, thresholds = _score_held_back(
         prepared, predicting, baselines, of_validation, folder, seconds
     )
+    temperatures = _whole(temperatures, (folder.read()["cross_validation"] or {}).get("temperatures", {}))
     if thresholds is not None:
-        _save(prepared, model, folder, thresholds["adapter"])
+        _save(prepared, model, folder, threshold=thresholds["adapter"])
+    elif "adapter" in temperatures:
+        _save(prepared, model, folder, temperature=temperatures["adapter"])
     history = read_history(folder.history)
     return folder.update(
         bf16_shift=shift,
         peak_gb=round(peak_bytes() / 1e9, 2),
         baselines=baselines.to_json(),
-        temperatures={**(folder.read()["cross_validation"] or {}).get("temperatures", {}), **temperatures},
+        temperatures=temperatures,
         thresholds=thresholds,
         best_epoch=_best_epoch(trainer, history, splits.validation is not None),
         steps=max((line["step"] for line in history), default=0),
         **done,
     )
+
+
+def _whole(of_calibration: dict[str, float], of_folds: dict[str, float]) -> dict[str, float]:
+    """Return the temperatures of the calibration rows, or of the folds where those lack one; never some of each."""
+    return of_calibration if of_folds.keys() <= of_calibration.keys() else of_folds
 
 
 def _as_it_predicts(
@@ -297,12 +304,12 @@ def _score_held_back(
             predictions = {name: decide(values, thresholds[name]) for name, values in look.scores.items()}
         write_scores(folder.scores(split), rows.row_numbers, rows.labels, scores, predictions)
         if split == "calibration":
-            of_all = {"adapter": scores.logits, **look.scores}
-            temperatures = with_together(fit_temperatures(of_all, rows.labels), of_all, rows.labels)
+            temperatures = fit_all({"adapter": scores.logits, **look.scores}, rows.labels)
     return temperatures, thresholds
 
 
-def _save(prepared: Prepared, model: Classifier, folder: RunFolder, threshold: float | None = None) -> None:
+def _save(prepared: Prepared, model: Classifier, folder: RunFolder, **fitted: float) -> None:
+    """Save the adapter; ``fitted`` is its threshold or its temperature, once there is one."""
     save_adapter(
         model,
         load_tokenizer(prepared.encoder),  # anew: held while training, it would take some 25 MB
@@ -314,7 +321,7 @@ def _save(prepared: Prepared, model: Classifier, folder: RunFolder, threshold: f
         max_length=prepared.tokens["train"].max_length,
         are_pairs=prepared.splits.are_pairs,
         stride=prepared.recipe.data.stride,
-        threshold=threshold,
+        **fitted,
     )
 
 

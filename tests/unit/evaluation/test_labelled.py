@@ -105,9 +105,9 @@ def test_to_json_of_what_is_asked_for() -> None:
     for side in ("before", "after"):
         assert len(value["reliability"][side]["bins"]) == 15
     assert (
-        value["reliability"]["before"]["log_loss"]
+        value["reliability"]["after"]["log_loss"]
         == value["calibration"]["log_loss"]
-        != value["reliability"]["after"]["log_loss"]
+        != value["reliability"]["before"]["log_loss"]
     )
     assert set(value["selective"]) == {"curve", "area", "area_at_random", "area_at_best", "threshold"}
     assert value["selective"]["threshold"]["wanted"] == 0.8
@@ -122,7 +122,9 @@ def test_to_json_of_what_is_not_asked_for() -> None:
 def test_a_temperature_moves_no_prediction_and_the_threshold_speaks_of_it() -> None:
     plain, tempered = report(wanted_accuracy=0.8), report(wanted_accuracy=0.8, temperature=3.0)
     assert tempered.accuracy == plain.accuracy
-    assert tempered.calibration == plain.calibration
+    assert tempered.reliability.before == plain.reliability.before
+    assert plain.calibration == plain.reliability.before.calibration
+    assert tempered.calibration == tempered.reliability.after.calibration != plain.calibration
     plain_curve, tempered_curve = plain.selective.curve, tempered.selective.curve
     assert tempered_curve.threshold[0] < plain_curve.threshold[0]
 
