@@ -277,14 +277,14 @@ def test_rows_that_changed_are_not_taken_for_the_runs_own(runs, tmp_path):
     assert made["gate"]["accuracy_of_run"] is None
 
 
-def test_an_adapter_alone_is_exported_with_rows_given(runs, tmp_path):
+def test_an_adapter_alone_is_exported_with_rows_given(runs, tiny_encoder, tmp_path):
     made = submillion.export(
         runs["first"] / "adapter", tmp_path / "out", format="peft", data=["moon and star", "a goal"]
     )
     assert made["gate"]["rows"] == 2
     of_run = json.loads((runs["first"] / "run.json").read_text())["temperatures"]["adapter"]
     assert made["temperature"] == of_run
-    exported = submillion.load(tmp_path / "out")
+    exported = submillion.load(tmp_path / "out", encoder=tiny_encoder(POOLINGS["first"]))
     np.testing.assert_array_equal(
         exported.predict_proba(TEXTS), submillion.load(runs["first"] / "adapter").predict_proba(TEXTS)
     )
