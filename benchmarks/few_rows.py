@@ -17,7 +17,7 @@ from typing import Any
 import texts
 from once import train_and_test
 from record import append, lines, stands
-from submillion.alternatives import TOGETHER
+from submillion.alternatives import CHEAPEST_FIRST, TOGETHER
 
 NAME = "few_rows"
 FIGURE = Path(__file__).resolve().parents[1] / "docs" / "figures" / "few_rows.png"
@@ -108,13 +108,20 @@ def _mean(values: list[float], n_runs: int) -> str:
     return f"{statistics.mean(values):.1f}" + ("" if len(values) == n_runs else f" (of {len(values)})")
 
 
+def _gain(run: dict[str, Any]) -> float:
+    """Return what was gained on test by what was recommended over what would have been without the two together."""
+    others = [name for name in CHEAPEST_FIRST if name != TOGETHER]
+    otherwise = max(others, key=lambda name: run["cross_validation"][name])
+    return float(run["test"][run["recommended"]] - run["test"][otherwise])
+
+
 def summary() -> str:
     """Return means over draws, what was recommended, and what that lost to the best, in Markdown."""
     text = [
         f"| data | rows a class (in all) | {' | '.join(SHOWN.values())} | recommended | it loses to the best |",
         "|---|---|" + "---|" * (len(SHOWN) + 2),
     ]
-    losses, errors = [], []
+    losses, gains, errors = [], [], []
     for (data, size), runs in sorted(
         _found().items(), key=lambda item: (list(SIZES).index(item[0][0]), item[0][1])
     ):
@@ -123,6 +130,7 @@ def summary() -> str:
             max(run["test"].get(name, 0) for name in SHOWN) - run["test"][run["recommended"]] for run in runs
         ]
         losses += lost
+        gains += [_gain(run) for run in runs if TOGETHER in run["test"]]
         errors += [run["calibration_error"] for run in runs if "calibration_error" in run]
         text.append(
             f"| {TITLES[data]} | {size} ({runs[0]['train_rows']:,}) | {' | '.join(means)} "
@@ -131,6 +139,11 @@ def summary() -> str:
     if losses:
         text.append(
             f"\nThe recommendation loses {statistics.mean(losses):.2f} points on average over {len(losses)} draws."
+        )
+    if gains:
+        text.append(
+            f"\nThat it may recommend both together gains {statistics.mean(gains):.2f} points on average over {len(gains)} draws "
+            f"({', '.join(f'{gain:+.1f}' for gain in gains)})."
         )
     if errors:
         before, after = (statistics.mean(each[side] for each in errors) for side in ("before", "after"))

@@ -96,7 +96,7 @@ def test_readme_lines_answer_as_the_run_does(runs, exports, answers, case):
     divided = np.array(logits) / temperature
     odds = np.exp(divided - divided.max(1, keepdims=True))
     np.testing.assert_allclose(probabilities, odds / odds.sum(1, keepdims=True), atol=1e-5)
-    assert exports[name_of(*case)]["temperature"] == temperature != pytest.approx(1, abs=0.02)
+    assert exports[name_of(*case)]["temperature"] == temperature != 1
     if not int8:
         np.testing.assert_allclose(probabilities, predictor.predict_proba(TEXTS), atol=1e-4)
 
@@ -288,6 +288,15 @@ def test_an_adapter_alone_is_exported_with_rows_given(runs, tiny_encoder, tmp_pa
     np.testing.assert_array_equal(
         exported.predict_proba(TEXTS), submillion.load(runs["first"] / "adapter").predict_proba(TEXTS)
     )
+
+
+def test_an_export_of_an_earlier_version_s_run_carries_its_temperature(runs, tmp_path):
+    copied = Path(shutil.copytree(runs["first"], tmp_path / "run"))
+    names = json.loads((copied / "adapter" / "submillion.json").read_text())
+    of_run = names.pop("temperature")
+    (copied / "adapter" / "submillion.json").write_text(json.dumps(names))
+    submillion.export(copied, tmp_path / "out", format="peft")
+    assert json.loads((tmp_path / "out" / "submillion.json").read_text())["temperature"] == of_run != 1
 
 
 def test_without_any_rows_an_adapter_alone_is_not_exported(runs, tmp_path, monkeypatch):

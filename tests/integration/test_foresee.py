@@ -67,11 +67,13 @@ def test_predict_is_as_sure_as_evaluate_says(run, familiar):
     predictor = submillion.load(run)
     probabilities = predictor.predict_proba(texts)
     temperature = json.loads((run / "run.json").read_text())["temperatures"]["adapter"]
-    assert temperature != pytest.approx(1, abs=0.02)
+    assert temperature != pytest.approx(1, abs=1e-3)
     logits = predictor.scores(texts).logits
     np.testing.assert_allclose(probabilities, softmax(logits / temperature, axis=1), atol=1e-6)
     sure = pd.read_csv(run.parent / "familiar" / "rows.csv")["confidence"]
     np.testing.assert_allclose(probabilities.max(axis=1), sure, atol=1e-4)
+    of_validation = json.loads((run / "run.json").read_text())["figures"]["validation"]
+    assert of_validation["reliability"]["temperature"] == temperature
     alone = submillion.load(run / "adapter")
     expected = softmax(alone.scores(texts).logits / temperature, axis=1)
     np.testing.assert_allclose(alone.predict_proba(texts), expected, atol=1e-6)

@@ -106,7 +106,7 @@ class LabelledReport:
 
     @property
     def calibration(self) -> Calibration:
-        """How far the probabilities that `predict` gives, at the temperature where there is one, can be taken at their word."""
+        """How far the adapter's probabilities, at the run's temperature where there is one, can be taken at their word."""
         return (self.reliability.after or self.reliability.before).calibration
 
     def to_json(self) -> dict[str, Any]:

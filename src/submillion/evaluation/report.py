@@ -212,11 +212,11 @@ class _Evaluation:
 
     @property
     def sides(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """Reliability as the logits give it, and at the temperature where there is one; the last is what `predict` gives."""
+        """The adapter's reliability as the logits give it, and at the run's temperature where there is one."""
         both = self.report["reliability"]
         if both["after"] is None:
-            return [("as predict gives them", both["before"])]
-        at = f"as predict gives them, at the temperature of {both['temperature']:.3g}"
+            return [("as the adapter gives them", both["before"])]
+        at = f"at the run's temperature of {both['temperature']:.3g}, as everywhere else"
         return [("without a temperature", both["before"]), (at, both["after"])]
 
     @property

@@ -16,4 +16,7 @@ def write_peft(source: Source, folder: Path) -> None:
     config = read_json(source.adapter / "adapter_config.json")
     write_json(folder / "adapter_config.json", config | {"base_model_name_or_path": source.model_name})
     if (source.adapter / NAMES).is_file():
-        write_json(folder / NAMES, read_json(source.adapter / NAMES) | {"model": source.model_name})
+        names = read_json(source.adapter / NAMES) | {"model": source.model_name}
+        if source.saved.threshold is None:  # an earlier version kept it in the run alone
+            names["temperature"] = source.temperature
+        write_json(folder / NAMES, names)
