@@ -216,7 +216,7 @@ class _Evaluation:
         both = self.report["reliability"]
         if both["after"] is None:
             return [("as the adapter gives them", both["before"])]
-        at = f"at the run's temperature of {both['temperature']:.3g}, as everywhere else"
+        at = f"at the run's temperature of {both['temperature']:.3g}"
         return [("without a temperature", both["before"]), (at, both["after"])]
 
     @property

@@ -135,7 +135,7 @@ def test_a_labelled_report(page):
         f"How good {100 * accuracy['value']:.1f} % of 600 rows are labelled rightly.",
         f"How sure {100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f} % is the 95 % interval, measured on 600 rows.",
         "It covers rows drawn anew from the same source", "The best baseline, tfidf_svm:", "rows whose source is <i>mail</i> are labelled rightly,",
-        "at the temperature of 1.7", "more than chance", "With a confidence above", "with 95 % confidence over the draw",
+        "temperature of 1.7", "more than chance", "With a confidence above", "with 95 % confidence over the draw",
         "The labels of the test split were read 1 time:", "<u>noted</u>.", "news on <img src=x>.csv", "<b>sport</b>", "$5 to $10",
     ):  # fmt: skip
         assert words in found.text, words
