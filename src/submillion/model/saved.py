@@ -76,7 +76,6 @@ def save_adapter(
     are_pairs: bool = False,
     stride: int | None = None,
     threshold: float | None = None,
-    temperature: float | None = None,
 ) -> None:
     """Write the adapter, the head, the tokenizer, the names and a README, whole or not at all."""
     if encoder == packaged_default():
@@ -104,7 +103,6 @@ def save_adapter(
                 "stride": stride,
                 "problem_type": SINGLE_LABEL if threshold is None else MULTI_LABEL,
                 "threshold": threshold,
-                "temperature": temperature,
             },
         )
         lines = ReadmeLines(label_names, max_length, model.head is not None, are_pairs, stride, threshold)

@@ -22,11 +22,12 @@ from submillion.encoders import load_tokenizer
 from submillion.errors import RunError
 from submillion.model.build import Classifier
 from submillion.model.device import choose_device
+from submillion.model.files import NAMES
 from submillion.model.saved import load_saved, save_adapter
 from submillion.multi_label import decide
 from submillion.recipe import SOURCE_FIELDS, Recipe
 from submillion.reference import Look, write_look
-from submillion.run import RunFolder, write_json
+from submillion.run import RunFolder, read_json, write_json
 from submillion.scoring import MultiLabelScores, Scores, embed_frozen, score, write_scores
 from submillion.together import fit_all
 from submillion.training.callbacks import read_history
@@ -233,9 +234,10 @@ def _train(
     )
     temperatures = _whole(temperatures, (folder.read()["cross_validation"] or {}).get("temperatures", {}))
     if thresholds is not None:
-        _save(prepared, model, folder, threshold=thresholds["adapter"])
+        _save(prepared, model, folder, thresholds["adapter"])
     elif "adapter" in temperatures:
-        _save(prepared, model, folder, temperature=temperatures["adapter"])
+        names = folder.adapter / NAMES
+        write_json(names, read_json(names) | {"temperature": temperatures["adapter"]})
     history = read_history(folder.history)
     return folder.update(
         bf16_shift=shift,
@@ -308,8 +310,7 @@ def _score_held_back(
     return temperatures, thresholds
 
 
-def _save(prepared: Prepared, model: Classifier, folder: RunFolder, **fitted: float) -> None:
-    """Save the adapter; ``fitted`` is its threshold or its temperature, once there is one."""
+def _save(prepared: Prepared, model: Classifier, folder: RunFolder, threshold: float | None = None) -> None:
     save_adapter(
         model,
         load_tokenizer(prepared.encoder),  # anew: held while training, it would take some 25 MB
@@ -321,7 +322,7 @@ def _save(prepared: Prepared, model: Classifier, folder: RunFolder, **fitted: fl
         max_length=prepared.tokens["train"].max_length,
         are_pairs=prepared.splits.are_pairs,
         stride=prepared.recipe.data.stride,
-        **fitted,
+        threshold=threshold,
     )
 
 
