@@ -17,7 +17,7 @@ class Shape(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow", protected_namespaces=())
 
 
-Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class _Names(Shape):
@@ -41,7 +41,7 @@ class AdapterNames(_Names):
     stride: int | None = Field(None, ge=0)
     problem_type: str | None = None
     threshold: float | None = Field(None, ge=0, le=1)
-    temperature: Temperature | None = None
+    temperature: Positive | None = None
 
 
 class _Data(_Names):
@@ -85,7 +85,8 @@ class FinishedRun(Shape):
     cross_validation: _CrossValidation | None
     bf16_shift: float | None = Field(None, ge=0)
     thresholds: dict[str, float] | None = None
-    temperatures: dict[str, Temperature] | None = None
+    temperatures: dict[str, Positive] | None = None
+    pool_weights: dict[str, Positive] | None = None
     seconds: dict[str, float]
     figures: dict[str, dict[str, Any]]
 

@@ -25,20 +25,38 @@ def fit_temperature(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     >>> round(fit_temperature(scores, [0, 1, 0, 0]), 2)  # of two more rows one right, four of six: log 2 = 3 / temperature
     4.33
     """
-    scores, labels = np.asarray(scores, dtype=np.float64), np.asarray(labels)
+    scores = np.asarray(scores, dtype=np.float64)
+    shares = platt_shares(scores, labels)
+    found = minimize_scalar(
+        lambda log_temperature: log_loss(scores / np.exp(log_temperature), shares),
+        bounds=(np.log(LOWEST), np.log(HIGHEST)),
+        method="bounded",
+    )
+    return float(np.exp(found.x))
 
-    n_rows = len(labels)
+
+def platt_shares(scores: np.ndarray, labels: npt.ArrayLike) -> np.ndarray:
+    """Return what each label of each row counts, `[n, n_labels]`: see `fit_temperature`.
+
+    Args:
+        scores: `[n, n_labels]`; a label that cannot be given (-inf) counts nothing.
+        labels: Labels `[n]`.
+
+    >>> platt_shares(np.array([[1.0, 0.0, 0.0], [0.0, 1.0, -np.inf]]), [0, 1]).tolist()
+    [[0.75, 0.125, 0.125], [0.25, 0.75, 0.0]]
+    """
+    n_rows = len(scores)
     others = np.isfinite(scores)
     others[np.arange(n_rows), labels] = False
     shares = others / ((n_rows + 2) * np.maximum(others.sum(axis=1, keepdims=True), 1))
     shares[np.arange(n_rows), labels] = (n_rows + 1) / (n_rows + 2)
+    return np.asarray(shares)
 
-    def loss(log_temperature: float) -> float:
-        log_probabilities = log_softmax(scores / np.exp(log_temperature), axis=1)
-        return -float((shares * np.where(shares > 0, log_probabilities, 0)).sum(axis=1).mean())
 
-    found = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded")
-    return float(np.exp(found.x))
+def log_loss(scores: np.ndarray, shares: np.ndarray) -> float:
+    """Return the mean log loss of ``softmax(scores)`` where each label of a row counts its share; both `[n, n_labels]`."""
+    log_probabilities = np.where(shares > 0, log_softmax(scores, axis=1), 0)
+    return -float((shares * log_probabilities).sum(axis=1).mean())
 
 
 def probabilities_at(scores: npt.ArrayLike, temperature: float | None) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The adapter and TF-IDF put together: two that err on different texts.
 
-Their scores, each at its temperature, are added, which multiplies the probabilities (a logarithmic opinion pool; Genest and Zidek
-1986, Statistical Science 1:114).
+Their scores, each times a weight, are added, which multiplies powers of their probabilities (a logarithmic opinion pool; Genest and
+Zidek 1986, Statistical Science 1:114).
 """
 
 from collections.abc import Mapping
@@ -9,36 +9,73 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import minimize
 
 from submillion.alternatives import PARTS, TOGETHER
-from submillion.temperature import fit_temperature, fit_temperatures, temperature_of
+from submillion.temperature import HIGHEST, LOWEST, fit_temperatures, log_loss, platt_shares
 
 
-def pooled(scores: Mapping[str, np.ndarray], temperatures: Mapping[str, float]) -> np.ndarray:
-    """Return the sum of scores over their temperatures, `[n, n_labels]` float64.
+def pooled(scores: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:
+    """Return the sum of scores times their weights, `[n, n_labels]` float64.
 
     Args:
-        scores: Name -> scores `[n, n_labels]`; other names than `PARTS` are left out.
-        temperatures: Of the names that are added, one at least.
+        scores: Name -> scores `[n, n_labels]`; other names than those of ``weights`` are left out.
+        weights: Above 0, of the names that are added, one at least.
 
-    >>> pooled({"adapter": np.array([[2.0, 0.0]]), "tfidf_svm": np.array([[0.0, 1.0]])}, {"adapter": 1.0, "tfidf_svm": 0.5})
+    >>> pooled({"adapter": np.array([[2.0, 0.0]]), "tfidf_svm": np.array([[0.0, 1.0]])}, {"adapter": 1.0, "tfidf_svm": 2.0})
     array([[2., 2.]])
     """
-    parts = [scores[name].astype(np.float64) / temperatures[name] for name in PARTS if name in temperatures]
-    return np.asarray(np.sum(parts, axis=0))
+    return np.asarray(sum(weight * scores[name].astype(np.float64) for name, weight in weights.items()))
 
 
-def temperatures_of_parts(record: Mapping[str, Any]) -> dict[str, float] | None:
-    """Return the temperature of each of the two in a run's `run.json`; None where one has none, and they cannot be added.
+def by_own_temperatures(temperatures: Mapping[str, float]) -> dict[str, float]:
+    """Return weights that take each of the two at its own temperature, of those that have one.
 
-    >>> temperatures_of_parts({"temperatures": {"adapter": 1.3}})
+    >>> by_own_temperatures({"adapter": 2.0, "probe_mean": 1.0})
+    {'adapter': 0.5}
     """
-    found = {name: temperature for name in PARTS if (temperature := temperature_of(record, name)) is not None}
-    return found if len(found) == len(PARTS) else None
+    return {name: 1 / temperatures[name] for name in PARTS if name in temperatures}
+
+
+def fit_weights(scores: Mapping[str, np.ndarray], labels: npt.ArrayLike) -> dict[str, float]:
+    """Return the weights of the two by which the softmax of their sum has the lowest log loss, each within 0.01 and 100.
+
+    Fitted together, for what one adds depends on what the other knows: at temperatures fitted apart, one that knows little takes
+    from one that knows more. Labels count as in `fit_temperature`; the sum needs no temperature of its own.
+
+    Args:
+        scores: Name -> scores `[n, n_labels]` of rows that neither was fitted on, finite for their labels.
+        labels: Of these rows, `[n]`.
+
+    >>> knows, guesses = np.array([[2.0, 0.0], [0.0, 2.0], [0.0, 2.0]]), np.array([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0]])
+    >>> {name: round(weight, 2) for name, weight in fit_weights({"adapter": knows, "tfidf_svm": guesses}, [0, 1, 1]).items()}
+    {'adapter': 0.69, 'tfidf_svm': 0.01}
+    """
+    both = {name: scores[name] for name in PARTS}
+    start = by_own_temperatures(fit_temperatures(both, labels))
+    shares = platt_shares(pooled(both, start), labels)
+
+    def loss(log_weights: np.ndarray) -> float:
+        return log_loss(pooled(both, dict(zip(PARTS, np.exp(log_weights), strict=True))), shares)
+
+    bounds = [(np.log(LOWEST), np.log(HIGHEST))] * len(PARTS)
+    found = minimize(loss, [np.log(start[name] / len(PARTS)) for name in PARTS], bounds=bounds)
+    return dict(zip(PARTS, np.exp(found.x).tolist(), strict=True))
+
+
+def weights_of(record: Mapping[str, Any]) -> dict[str, float] | None:
+    """Return the weights of the two in a run's `run.json`; None where it holds none, and they cannot be added.
+
+    A run of a version that fitted none takes each at its own temperature.
+
+    >>> weights_of({"temperatures": {"adapter": 1.3}})
+    """
+    weights = record.get("pool_weights") or by_own_temperatures(record.get("temperatures") or {})
+    return weights if set(weights) == set(PARTS) else None
 
 
 def pooled_by_others(scores: Mapping[str, np.ndarray], labels: np.ndarray, fold_of: np.ndarray) -> np.ndarray:
-    """Return the two's pooled scores of every row, at temperatures that were fitted on the other folds' rows.
+    """Return the two's pooled scores of every row, at weights that were fitted on the other folds' rows.
 
     Args:
         scores: Name -> scores `[n, n_labels]`, of rows by models that were not fitted on them.
@@ -49,13 +86,15 @@ def pooled_by_others(scores: Mapping[str, np.ndarray], labels: np.ndarray, fold_
     result = np.empty_like(both[PARTS[0]], dtype=np.float64)
     for fold in np.unique(fold_of):
         here = fold_of == fold
-        elsewhere = fit_temperatures({name: values[~here] for name, values in both.items()}, labels[~here])
+        elsewhere = fit_weights({name: values[~here] for name, values in both.items()}, labels[~here])
         result[here] = pooled({name: values[here] for name, values in both.items()}, elsewhere)
     return result
 
 
-def fit_all(scores: Mapping[str, np.ndarray], labels: npt.ArrayLike) -> dict[str, float]:
-    """Return the temperature of each, as `fit_temperatures` does, and of the two together, where each of them has one.
+def fit_all(scores: Mapping[str, np.ndarray], labels: npt.ArrayLike) -> dict[str, dict[str, float]]:
+    """Return what `run.json` keeps: ``temperatures``, of each and of the two together, and ``pool_weights``, of these.
+
+    Where one of the two has no temperature (see `fit_temperatures`), they have none together, and no weights.
 
     Args:
         scores: Name -> scores `[n, n_labels]`, of rows that nothing was fitted on.
@@ -63,5 +102,5 @@ def fit_all(scores: Mapping[str, np.ndarray], labels: npt.ArrayLike) -> dict[str
     """
     temperatures = fit_temperatures(scores, labels)
     if not set(PARTS) <= temperatures.keys():
-        return temperatures
-    return {**temperatures, TOGETHER: fit_temperature(pooled(scores, temperatures), labels)}
+        return {"temperatures": temperatures, "pool_weights": {}}
+    return {"temperatures": {**temperatures, TOGETHER: 1.0}, "pool_weights": fit_weights(scores, labels)}

@@ -13,7 +13,7 @@ from submillion.cli.main import main
 from submillion.prediction import load_adapter
 from submillion.run import RunFolder
 from submillion.scoring import read_scores
-from submillion.temperature import fit_temperature
+from submillion.together import fit_weights
 
 NEW = [text for text, _ in learnable_rows(40, seed=9)]
 
@@ -34,30 +34,51 @@ def run(tmp_path_factory, tiny_encoder):
     return folder / "run"
 
 
-def tempered(run, adapter, tfidf):
-    """Return the sum of the two's scores over the temperatures that the run keeps."""
-    temperatures = json.loads((run / "run.json").read_text())["temperatures"]
-    return adapter / temperatures["adapter"] + tfidf / temperatures["tfidf_svm"]
-
-
-def test_their_tempered_scores_are_added(run):
+def test_their_weighted_scores_are_added(run):
+    weights = json.loads((run / "run.json").read_text())["pool_weights"]
     tfidf = load_baselines(run / "baselines")["tfidf_svm"].scores(NEW, {})
-    logits = tempered(run, load_adapter(run).scores(NEW).logits, tfidf)
-    temperature = json.loads((run / "run.json").read_text())["temperatures"]["adapter_and_tfidf"]
+    logits = (
+        weights["adapter"] * load_adapter(run).scores(NEW).logits.astype(float) + weights["tfidf_svm"] * tfidf
+    )
     together = submillion.load(run)
     assert together.answers_by == "adapter_and_tfidf"
-    assert together.predict_proba(NEW) == pytest.approx(softmax(logits / temperature, axis=1), abs=1e-5)
+    assert together.predict_proba(NEW) == pytest.approx(softmax(logits, axis=1), abs=1e-5)
     assert together.predict(NEW) == [together.label_names[label] for label in logits.argmax(axis=1)]
     assert submillion.load(run, using="adapter").answers_by == "adapter"
 
 
-def test_the_sum_has_a_temperature_of_its_own(run):
+def test_the_weights_are_those_of_the_calibration_rows(run):
     kept = read_scores(RunFolder(run).scores("calibration"))
     texts = [learnable_rows(600)[number][0] for number in kept.row_numbers]
     tfidf = load_baselines(run / "baselines")["tfidf_svm"].scores(texts, {})
-    fitted = fit_temperature(tempered(run, kept.scores.logits, tfidf), kept.labels)
-    of_run = json.loads((run / "run.json").read_text())["temperatures"]["adapter_and_tfidf"]
-    assert of_run == pytest.approx(fitted, rel=1e-4)
+    record = json.loads((run / "run.json").read_text())
+    fitted = fit_weights({"adapter": kept.scores.logits, "tfidf_svm": tfidf}, kept.labels)
+    assert record["pool_weights"] == pytest.approx(fitted, rel=1e-3)
+    assert record["temperatures"]["adapter_and_tfidf"] == 1.0
+
+
+def test_a_run_of_a_version_without_weights_takes_each_at_its_temperature(run, tmp_path):
+    copied = shutil.copytree(run, tmp_path / "run")
+    record = json.loads((copied / "run.json").read_text())
+    del record["pool_weights"]
+    temperatures = record["temperatures"]
+    temperatures["adapter_and_tfidf"] = 1.5
+    (copied / "run.json").write_text(json.dumps(record))
+    tfidf = load_baselines(run / "baselines")["tfidf_svm"].scores(NEW, {})
+    logits = (
+        load_adapter(run).scores(NEW).logits / temperatures["adapter"] + tfidf / temperatures["tfidf_svm"]
+    )
+    assert submillion.load(copied).predict_proba(NEW) == pytest.approx(
+        softmax(logits / 1.5, axis=1), abs=1e-5
+    )
+
+
+def test_weights_changed_by_hand_are_told_by_their_key(run, tmp_path):
+    copied = shutil.copytree(run, tmp_path / "run")
+    record = json.loads((copied / "run.json").read_text())
+    (copied / "run.json").write_text(json.dumps(record | {"pool_weights": {"adapter": -1.0}}))
+    with pytest.raises(submillion.RunError, match=r"run\.json is damaged: pool_weights\.adapter"):
+        submillion.load(copied)
 
 
 def test_predict_and_evaluate_say_who_answers(run, tmp_path, capsys):
@@ -89,12 +110,12 @@ def test_train_shows_what_both_came_to(tiny_encoder, tmp_path, capsys):
     assert "adapter_and_tfidf" in capsys.readouterr().out
 
 
-def test_a_run_without_their_temperatures_is_refused(run, tmp_path):
+def test_a_run_without_their_weights_is_refused(run, tmp_path):
     copied = shutil.copytree(run, tmp_path / "run")
     record = json.loads((copied / "run.json").read_text())
-    (copied / "run.json").write_text(json.dumps(record | {"temperatures": {}}))
+    (copied / "run.json").write_text(json.dumps(record | {"temperatures": {}, "pool_weights": {}}))
     with pytest.raises(
-        submillion.ConfigError, match=r"needs a temperature of each of the two, and the run .* has none"
+        submillion.ConfigError, match=r"needs a weight for each of the two, and the run .* has none"
     ):
         submillion.load(copied)
     assert submillion.load(copied, using="adapter").answers_by == "adapter"

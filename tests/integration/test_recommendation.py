@@ -154,18 +154,18 @@ def test_the_two_together_answer_where_they_are_recommended(held_back, tiny_enco
         fitted = fit_temperature(kept.scores.logits, kept.labels)
         assert temperatures["adapter"] == pytest.approx(fitted)
         assert temperatures != crossed["temperatures"]
+        assert record["pool_weights"] != crossed["pool_weights"]
     else:
         assert temperatures == crossed["temperatures"]
+        assert record["pool_weights"] == crossed["pool_weights"]
     both = submillion.load(tmp_path / "run")
     assert both.answers_by == "adapter_and_tfidf"
     parts = {
         "adapter": load_adapter(tmp_path / "run").scores(NEW).logits,
         "tfidf_svm": load_baselines(tmp_path / "run" / "baselines")["tfidf_svm"].scores(NEW, {}),
     }
-    logits = sum(scores / temperatures[name] for name, scores in parts.items())
-    assert both.predict_proba(NEW) == pytest.approx(
-        softmax(logits / temperatures["adapter_and_tfidf"], axis=1), abs=1e-5
-    )
+    logits = sum(record["pool_weights"][name] * scores for name, scores in parts.items())
+    assert both.predict_proba(NEW) == pytest.approx(softmax(logits, axis=1), abs=1e-5)
     report = submillion.evaluate(tmp_path / "run", learnable_rows(30, seed=9))
     assert "adapter_and_tfidf" in {each["name"] for each in report["baselines"]}
     assert report["reliability"]["temperature"] == temperatures["adapter"]

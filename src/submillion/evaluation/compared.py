@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from submillion.alternatives import TOGETHER, what_answers
-from submillion.together import pooled, temperatures_of_parts
+from submillion.together import pooled, weights_of
 
 
 def compared_with(
@@ -23,8 +23,8 @@ def compared_with(
         baseline_predictions: Baseline -> its labels, `[n]`.
         baseline_scores: Baseline -> its scores, `[n, n_labels]`.
     """
-    temperatures = temperatures_of_parts(record)
-    if what_answers(record)[0] != TOGETHER or temperatures is None:
+    weights = weights_of(record)
+    if what_answers(record)[0] != TOGETHER or weights is None:
         return dict(baseline_predictions)
-    both = pooled({"adapter": logits, **baseline_scores}, temperatures)
+    both = pooled({"adapter": logits, **baseline_scores}, weights)
     return {**baseline_predictions, TOGETHER: both.argmax(axis=1)}

@@ -121,20 +121,20 @@ class OfBaseline:
 
 
 class Together:
-    """The adapter and TF-IDF; the sum of their tempered scores stands for logits.
+    """The adapter and TF-IDF; the sum of their weighted scores stands for logits.
 
     Args:
         adapter: One of the two.
         tfidf: The other.
-        of_parts: The temperature of each, by `PARTS`.
+        weights: What the scores of each are multiplied by; see `submillion.together`.
     """
 
     name = TOGETHER
 
-    def __init__(self, adapter: Adapter, tfidf: Baseline, of_parts: Mapping[str, float]):
+    def __init__(self, adapter: Adapter, tfidf: Baseline, weights: Mapping[str, float]):
         self._adapter = adapter
         self._tfidf = tfidf
-        self._of_parts = of_parts
+        self._weights = weights
 
     def load_all(self) -> None:
         """Load the adapter in fp32 too."""
@@ -144,5 +144,5 @@ class Together:
         """Return the sum for texts, and the adapter's embeddings."""
         of_adapter = self._adapter.scores(texts)
         both = {"adapter": of_adapter.logits, "tfidf_svm": self._tfidf.scores(texts, {})}
-        logits = pooled(both, self._of_parts)
+        logits = pooled(both, self._weights)
         return Scores(logits.astype(np.float32), of_adapter.embeddings)

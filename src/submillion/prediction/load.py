@@ -21,7 +21,7 @@ from submillion.prediction.predictor import Predictor
 from submillion.recipe import Recipe, checked_recipe
 from submillion.run import RunFolder
 from submillion.temperature import temperature_of
-from submillion.together import temperatures_of_parts
+from submillion.together import weights_of
 
 UNMEASURED_SHIFT = 0.05
 """For a run that does not say how far bf16 moves its logits, having been trained where there is none."""
@@ -48,7 +48,7 @@ def load_predictor(
         BudgetError: If what was loaded differs from the run's plan.
         ConfigError: If the base is not here; says which and how to get it. If a run, which has label names of
             its own, is given others. If ``using`` is not known, asks a bare adapter for a baseline, or a run for two
-            together that it has no temperatures of.
+            together that it has no weights of.
     """
     if using not in ANSWERING:
         raise ConfigError(f"using={using!r} is not one of {', '.join(ANSWERING)}")
@@ -88,15 +88,15 @@ def load_predictor(
     )
 
 
-def _of_parts(folder: RunFolder, record: Mapping[str, Any]) -> dict[str, float]:
-    """Return the temperatures of two that answer together; a run that has none is refused."""
-    temperatures = temperatures_of_parts(record)
-    if temperatures is None:
+def _weights(folder: RunFolder, record: Mapping[str, Any]) -> dict[str, float]:
+    """Return the weights of two that answer together; a run that has none is refused."""
+    weights = weights_of(record)
+    if weights is None:
         raise ConfigError(
-            f"using={TOGETHER!r} needs a temperature of each of the two, and the run {folder.path} has none: it has rows of several labels, or "
+            f"using={TOGETHER!r} needs a weight for each of the two, and the run {folder.path} has none: it has rows of several labels, or "
             "neither calibration rows nor the folds of this version's cv; use adapter, or train again with a calibration_share, or with cv"
         )
-    return temperatures
+    return weights
 
 
 def load_adapter(path: str | Path, *, encoder: str | None = None) -> Adapter:
@@ -160,5 +160,5 @@ def _other(
     """Load one of a run's baselines, or what answers together with the adapter."""
     baselines = load_baselines(folder.baselines)
     if name == TOGETHER and adapter is not None:
-        return Together(adapter, baselines["tfidf_svm"], _of_parts(folder, record))
+        return Together(adapter, baselines["tfidf_svm"], _weights(folder, record))
     return OfBaseline(baselines[name], adapter)

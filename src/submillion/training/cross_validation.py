@@ -53,8 +53,8 @@ def cross_validate(prepared: Prepared, folds: int, console: Console) -> dict[str
         fold_of[left_out] = number
         for name, values in _one_fold(prepared, train, kept, left_out, embeddings, console).items():
             scores.setdefault(name, np.empty((len(train.labels), values.shape[1])))[left_out] = values
-    temperatures = fit_all(scores, train.labels)
-    if TOGETHER in temperatures:
+    fitted = fit_all(scores, train.labels)
+    if fitted["pool_weights"]:
         scores[TOGETHER] = pooled_by_others(scores, train.labels, fold_of)
     right = {name: values.argmax(axis=1) == train.labels for name, values in scores.items()}
     margin = recipe.evaluation.margin / 100
@@ -74,7 +74,7 @@ def cross_validate(prepared: Prepared, folds: int, console: Console) -> dict[str
             for name, values in right.items()
             if name != "adapter"
         ],
-        "temperatures": temperatures,
+        **fitted,
         "recommended": _recommended(right, folds),
     }
 

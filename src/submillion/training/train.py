@@ -3,6 +3,7 @@
 import platform
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -229,31 +230,34 @@ def _train(
     with seconds.spent_on("scoring"):
         predicting, shift = _as_it_predicts(prepared, model, folder)
     of_validation = trainer.best_scores if predicting is model else None
-    temperatures, thresholds = _score_held_back(
-        prepared, predicting, baselines, of_validation, folder, seconds
-    )
-    temperatures = _whole(temperatures, (folder.read()["cross_validation"] or {}).get("temperatures", {}))
+    fitted, thresholds = _score_held_back(prepared, predicting, baselines, of_validation, folder, seconds)
+    fitted = _whole(fitted, folder.read()["cross_validation"])
     if thresholds is not None:
         _save(prepared, model, folder, thresholds["adapter"])
-    elif "adapter" in temperatures:
+    elif "adapter" in fitted["temperatures"]:
         names = folder.adapter / NAMES
-        write_json(names, read_json(names) | {"temperature": temperatures["adapter"]})
+        write_json(names, read_json(names) | {"temperature": fitted["temperatures"]["adapter"]})
     history = read_history(folder.history)
     return folder.update(
         bf16_shift=shift,
         peak_gb=round(peak_bytes() / 1e9, 2),
         baselines=baselines.to_json(),
-        temperatures=temperatures,
         thresholds=thresholds,
         best_epoch=_best_epoch(trainer, history, splits.validation is not None),
         steps=max((line["step"] for line in history), default=0),
+        **fitted,
         **done,
     )
 
 
-def _whole(of_calibration: dict[str, float], of_folds: dict[str, float]) -> dict[str, float]:
-    """Return the temperatures of the calibration rows, or of the folds where those lack one; never some of each."""
-    return of_calibration if of_folds.keys() <= of_calibration.keys() else of_folds
+def _whole(
+    of_calibration: dict[str, dict[str, float]], crossed: Mapping[str, Any] | None
+) -> dict[str, dict[str, float]]:
+    """Return temperatures and weights of the calibration rows, or of the folds where those lack one; never some of each."""
+    of_folds: dict[str, float] = (crossed or {}).get("temperatures", {})
+    if crossed is None or of_folds.keys() <= of_calibration["temperatures"].keys():
+        return of_calibration
+    return {"temperatures": of_folds, "pool_weights": crossed.get("pool_weights", {})}
 
 
 def _as_it_predicts(
@@ -278,15 +282,15 @@ def _score_held_back(
     of_validation: Scores | None,
     folder: RunFolder,
     seconds: Seconds,
-) -> tuple[dict[str, float], dict[str, float] | None]:
+) -> tuple[dict[str, dict[str, float]], dict[str, float] | None]:
     """Score validation, where ``of_validation`` does not hold that yet, and calibration, by adapter and baselines; keep it.
 
     Returns:
-        The temperature of the adapter, of each baseline and of two together on the calibration rows; nothing where there are none. Where rows may
-        have several labels, their thresholds on the validation rows; else None.
+        What `fit_all` finds for the adapter and the baselines on the calibration rows; nothing where there are none. Where rows may have
+        several labels, their thresholds on the validation rows; else None.
     """
     batch_size = prepared.recipe.training.per_device_eval_batch_size
-    temperatures: dict[str, float] = {}
+    fitted: dict[str, dict[str, float]] = {"temperatures": {}, "pool_weights": {}}
     thresholds = default_thresholds(baselines) if prepared.splits.is_multi_label else None
     for split in ("validation", "calibration"):
         rows: Rows | None = getattr(prepared.splits, split)
@@ -306,8 +310,8 @@ def _score_held_back(
             predictions = {name: decide(values, thresholds[name]) for name, values in look.scores.items()}
         write_scores(folder.scores(split), rows.row_numbers, rows.labels, scores, predictions)
         if split == "calibration":
-            temperatures = fit_all({"adapter": scores.logits, **look.scores}, rows.labels)
-    return temperatures, thresholds
+            fitted = fit_all({"adapter": scores.logits, **look.scores}, rows.labels)
+    return fitted, thresholds
 
 
 def _save(prepared: Prepared, model: Classifier, folder: RunFolder, threshold: float | None = None) -> None:
