@@ -3,8 +3,8 @@
     python benchmarks/shift_together.py              a minute, after shift.py, whose models it takes; hours without them
     python benchmarks/shift_together.py --summary    the tables, without computing
 
-Their scores are added (`submillion predict RUN --using adapter_and_tfidf`) by the weights that were fitted on the run's calibration rows, and, for
-comparison, each at its own temperature; nothing is fitted on the rows that are scored.
+Their scores are added by weights (`WEIGHTS`) that are fitted on the run's calibration rows: those of `submillion predict RUN --using
+adapter_and_tfidf`, and for comparison the two that these lie halfway between. Nothing is fitted on the rows that are scored.
 Each model's pools of 1,050 rows of `shift_texts.py`, without the families of rows whose label the model lacks. A line a model.
 """
 
@@ -18,13 +18,19 @@ import shift
 import shift_texts
 from record import append, lines, stands
 from submillion.alternatives import PARTS, TOGETHER
-from submillion.together import by_own_temperatures, pooled, weights_of
+from submillion.reference import read_look
+from submillion.scoring import read_scores
+from submillion.temperature import fit_temperatures
+from submillion.together import best_weights, by_own_temperatures, fit_weights, pooled
 
 NAME = "shift_together"
 TASKS = ("agnews", "20ng")
-OWN = "each at its own temperature"
-ALONE, ADDED = PARTS[0], (OWN, TOGETHER)
-ANSWERING = (*PARTS, *ADDED)
+WEIGHTS = {
+    "own temperatures": lambda scores, labels: by_own_temperatures(fit_temperatures(scores, labels)),
+    "lowest log loss": best_weights,
+    TOGETHER: fit_weights,
+}
+ANSWERING = (*PARTS, *WEIGHTS)
 
 
 def main() -> None:
@@ -43,16 +49,13 @@ def main() -> None:
 def accuracies(task: str, seed: int) -> dict[str, Any]:
     """Return pool -> what answers -> its accuracy, in points of 100."""
     folder, pools = shift.scored(task, seed)
-    record, found = folder.read_finished(), {}
-    weights = weights_of(record)
-    assert weights is not None, "these models hold calibration rows back"
+    held, look = read_scores(folder.scores("calibration")), read_look(folder.look("calibration"))
+    known = {"adapter": held.scores.logits, **look.scores}
+    weights, found = {name: fit(known, held.labels) for name, fit in WEIGHTS.items()}, {}
     for name, pool in pools.items():
         if name not in shift_texts.WITHOUT_TRUTH:
-            scores = {ALONE: pool["logits"], "tfidf_svm": pool["look"].scores["tfidf_svm"]}
-            scores |= {
-                OWN: pooled(scores, by_own_temperatures(record["temperatures"])),
-                TOGETHER: pooled(scores, weights),
-            }
+            scores = {"adapter": pool["logits"], "tfidf_svm": pool["look"].scores["tfidf_svm"]}
+            scores |= {who: pooled(scores, of_each) for who, of_each in weights.items()}
             found[name] = {
                 who: 100 * float(np.mean(values.argmax(axis=1) == pool["labels"]))
                 for who, values in scores.items()
@@ -76,20 +79,20 @@ def summary() -> str:
         if not rows:
             continue
         text += [
-            f"| {title} | {' | '.join(ANSWERING)} | {' | '.join(f'{who}, minus the adapter (each seed)' for who in ADDED)} |",
-            "|---|---|---|---|---|---|---|",
+            f"| {title} | {' | '.join(ANSWERING)} | {' | '.join(f'{who}, minus the adapter (each seed)' for who in WEIGHTS)} |",
+            "|---" * (1 + len(ANSWERING) + len(WEIGHTS)) + "|",
         ]
         gains = []
         for (task, name), found in rows.items():
-            gains.append([[each[who] - each[ALONE] for each in found] for who in ADDED])
+            gains.append([[each[who] - each["adapter"] for each in found] for who in WEIGHTS])
             means = " | ".join(f"{np.mean([each[who] for each in found]):.1f}" for who in ANSWERING)
             text.append(f"| {task}: {name} | {means} | {_mean_and_each(gains[-1])} |")
-        text += [f"| mean | | | | | {_mean_and_each(np.mean(gains, axis=0))} |", ""]
+        text += [f"| mean{' |' * len(ANSWERING)} | {_mean_and_each(np.mean(gains, axis=0))} |", ""]
     return "\n".join(text[:-1])
 
 
 def _mean_and_each(gains: npt.ArrayLike) -> str:
-    """Return two cells, of `ADDED`, from gains `[2, n_seeds]`."""
+    """Return a cell for each of `WEIGHTS` from gains `[n_weights, n_seeds]`."""
     cells = [
         f"{np.mean(each):+.2f} ({', '.join(f'{gain:+.1f}' for gain in each)})" for each in np.asarray(gains)
     ]

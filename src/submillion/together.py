@@ -12,7 +12,14 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from submillion.alternatives import PARTS, TOGETHER
-from submillion.temperature import HIGHEST, LOWEST, fit_temperatures, log_loss, platt_shares
+from submillion.temperature import (
+    HIGHEST,
+    LOWEST,
+    fit_temperature,
+    fit_temperatures,
+    log_loss,
+    platt_shares,
+)
 
 
 def pooled(scores: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:
@@ -38,28 +45,42 @@ def by_own_temperatures(temperatures: Mapping[str, float]) -> dict[str, float]:
 
 
 def fit_weights(scores: Mapping[str, np.ndarray], labels: npt.ArrayLike) -> dict[str, float]:
-    """Return the weights of the two by which the softmax of their sum has the lowest log loss, each within 0.01 and 100.
+    """Return the weights of the two: halfway between those that are best on these rows and those of each alone.
 
-    Fitted together, for what one adds depends on what the other knows: at temperatures fitted apart, one that knows little takes
-    from one that knows more. Labels count as in `fit_temperature`; the sum needs no temperature of its own.
+    The best by log loss tell what each adds to the other, but on rows that are like these: there TF-IDF mostly repeats the adapter,
+    on rows unlike them less so. The weights of each alone (one over its temperature) ignore that it does: one that knows little
+    takes from one that knows more. The mean is of the logarithms, and is scaled so that the sum needs no temperature of its own.
 
     Args:
         scores: Name -> scores `[n, n_labels]` of rows that neither was fitted on, finite for their labels.
         labels: Of these rows, `[n]`.
+    """
+    alone, best = by_own_temperatures(fit_temperatures(scores, labels)), best_weights(scores, labels)
+    halfway = {name: float(np.sqrt(alone[name] * best[name])) for name in PARTS}
+    temperature = fit_temperature(pooled(scores, halfway), labels)
+    return {name: weight / temperature for name, weight in halfway.items()}
+
+
+def best_weights(scores: Mapping[str, np.ndarray], labels: npt.ArrayLike) -> dict[str, float]:
+    """Return the weights by which the softmax of the two's sum has the lowest log loss, each within 0.01 and 100.
+
+    Labels count as in `fit_temperature`.
+
+    Args:
+        scores: Name -> scores `[n, n_labels]`, finite for the rows' labels.
+        labels: Of these rows, `[n]`.
 
     >>> knows, guesses = np.array([[2.0, 0.0], [0.0, 2.0], [0.0, 2.0]]), np.array([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0]])
-    >>> {name: round(weight, 2) for name, weight in fit_weights({"adapter": knows, "tfidf_svm": guesses}, [0, 1, 1]).items()}
+    >>> {name: round(weight, 2) for name, weight in best_weights({"adapter": knows, "tfidf_svm": guesses}, [0, 1, 1]).items()}
     {'adapter': 0.69, 'tfidf_svm': 0.01}
     """
-    both = {name: scores[name] for name in PARTS}
-    start = by_own_temperatures(fit_temperatures(both, labels))
-    shares = platt_shares(pooled(both, start), labels)
+    shares = platt_shares(pooled(scores, dict.fromkeys(PARTS, 1.0)), labels)
 
     def loss(log_weights: np.ndarray) -> float:
-        return log_loss(pooled(both, dict(zip(PARTS, np.exp(log_weights), strict=True))), shares)
+        return log_loss(pooled(scores, dict(zip(PARTS, np.exp(log_weights), strict=True))), shares)
 
     bounds = [(np.log(LOWEST), np.log(HIGHEST))] * len(PARTS)
-    found = minimize(loss, [np.log(start[name] / len(PARTS)) for name in PARTS], bounds=bounds)
+    found = minimize(loss, np.zeros(len(PARTS)), bounds=bounds)
     return dict(zip(PARTS, np.exp(found.x).tolist(), strict=True))
 
 

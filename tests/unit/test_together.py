@@ -5,6 +5,7 @@ import pytest
 
 from submillion.temperature import fit_temperature, tempered_log_loss
 from submillion.together import (
+    best_weights,
     by_own_temperatures,
     fit_all,
     fit_weights,
@@ -33,26 +34,30 @@ def test_two_that_each_know_half_know_nearly_all_together():
 
 def test_no_other_weights_have_a_lower_log_loss():
     labels, scores = halves()
-    weights = fit_weights(scores, labels)
+    weights = best_weights(scores, labels)
     best = tempered_log_loss(pooled(scores, weights), labels)
+    assert fit_temperature(pooled(scores, weights), labels) == pytest.approx(1, abs=1e-3)
     for factor in (0.8, 0.95, 1.05, 1.25):
         moved = weights | {"adapter": factor * weights["adapter"]}
         assert tempered_log_loss(pooled(scores, moved), labels) > best
-    assert fit_temperature(pooled(scores, weights), labels) == pytest.approx(1, abs=1e-3)
 
 
-def test_one_that_repeats_the_other_worse_takes_nothing_from_it():
+def test_one_that_repeats_the_other_worse_takes_less_from_it_than_at_its_own_temperature():
     rng = np.random.default_rng(0)
     labels = rng.integers(3, size=600)
     clear = 3 * np.eye(3)[labels] + rng.normal(size=(600, 3))
     scores = {"adapter": clear, "tfidf_svm": clear + 3 * rng.normal(size=(600, 3))}
-    right = {name: np.mean(values.argmax(axis=1) == labels) for name, values in scores.items()}
+
+    def right(weights):
+        return np.mean(pooled(scores, weights).argmax(axis=1) == labels)
+
     own = by_own_temperatures({name: fit_temperature(values, labels) for name, values in scores.items()})
-    assert np.mean(pooled(scores, own).argmax(axis=1) == labels) < right["adapter"] - 0.005
-    fitted = fit_weights(scores, labels)
-    assert np.mean(pooled(scores, fitted).argmax(axis=1) == labels) == pytest.approx(
-        right["adapter"], abs=0.002
-    )
+    best, halfway = best_weights(scores, labels), fit_weights(scores, labels)
+    assert right({"adapter": 1.0}) == pytest.approx(right(best), abs=0.002)
+    assert right(own) < right(halfway) < right(best)
+    of_own, of_halfway, of_best = (each["tfidf_svm"] / each["adapter"] for each in (own, halfway, best))
+    assert of_halfway == pytest.approx((of_own * of_best) ** 0.5)
+    assert fit_temperature(pooled(scores, halfway), labels) == pytest.approx(1, abs=1e-3)
 
 
 def test_a_few_rows_that_are_all_right_do_not_make_the_two_certain():
