@@ -49,7 +49,8 @@ def fit_weights(scores: Mapping[str, np.ndarray], labels: npt.ArrayLike) -> dict
 
     The best by log loss tell what each adds to the other, but on rows that are like these: there TF-IDF mostly repeats the adapter,
     on rows unlike them less so. The weights of each alone (one over its temperature) ignore that it does: one that knows little
-    takes from one that knows more. The mean is of the logarithms, and is scaled so that the sum needs no temperature of its own.
+    takes from one that knows more. Measured in docs/how-to/hold-under-shift.md. The mean is of the logarithms, and is scaled so that
+    the sum needs no temperature of its own.
 
     Args:
         scores: Name -> scores `[n, n_labels]` of rows that neither was fitted on, finite for their labels.
