@@ -24,8 +24,8 @@ FIGURE = Path(__file__).resolve().parents[1] / "docs" / "figures" / "few_rows.pn
 SIZES = {"agnews": (10, 30, 100, 300), "r8": (10, 30, 100, 300), "20ng": (10, 30, 100)}
 TITLES = {"agnews": "AG News", "r8": "Reuters R8", "20ng": "20 Newsgroups"}
 SEEDS = (1, 2, 3)
-VERSIONS = (None, True, "weights")
-"""``together`` of a line: not chosen from; each at its own temperature; at weights that were fitted together."""
+VERSIONS = (None, True, "mean of two pools")
+"""``together`` of a line: not chosen from; each at its own temperature; by `submillion.together.fit_pool_weights`."""
 
 SHOWN = {
     "adapter": "adapter",

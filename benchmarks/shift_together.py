@@ -3,8 +3,8 @@
     python benchmarks/shift_together.py              a minute, after shift.py, whose models it takes; hours without them
     python benchmarks/shift_together.py --summary    the tables, without computing
 
-Their scores are added by weights (`WEIGHTS`) that are fitted on the run's calibration rows: those of `submillion predict RUN --using
-adapter_and_tfidf`, and for comparison the two that these lie halfway between. Nothing is fitted on the rows that are scored.
+Their scores are added by weights (`WEIGHTS`) that are fitted on the run's calibration rows: as a run of this version has them for `submillion
+predict RUN --using adapter_and_tfidf`, and for comparison the two that these are the mean of. Nothing is fitted on the rows that are scored.
 Each model's pools of 1,050 rows of `shift_texts.py`, without the families of rows whose label the model lacks. A line a model.
 """
 
@@ -21,14 +21,14 @@ from submillion.alternatives import PARTS, TOGETHER
 from submillion.reference import read_look
 from submillion.scoring import read_scores
 from submillion.temperature import fit_temperatures
-from submillion.together import best_weights, by_own_temperatures, fit_weights, pooled
+from submillion.together import best_pool_weights, fit_pool_weights, own_pool_weights, pooled
 
 NAME = "shift_together"
 TASKS = ("agnews", "20ng")
 WEIGHTS = {
-    "own temperatures": lambda scores, labels: by_own_temperatures(fit_temperatures(scores, labels)),
-    "lowest log loss": best_weights,
-    TOGETHER: fit_weights,
+    "own temperatures": lambda scores, labels: own_pool_weights(fit_temperatures(scores, labels)),
+    "lowest log loss": best_pool_weights,
+    TOGETHER: fit_pool_weights,
 }
 ANSWERING = (*PARTS, *WEIGHTS)
 

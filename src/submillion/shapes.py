@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from submillion.alternatives import PARTS
 from submillion.errors import RunError
 
 
@@ -86,9 +87,15 @@ class FinishedRun(Shape):
     bf16_shift: float | None = Field(None, ge=0)
     thresholds: dict[str, float] | None = None
     temperatures: dict[str, Positive] | None = None
-    pool_weights: dict[str, Positive] | None = None
+    pool_weights: dict[str, Positive] = {}
     seconds: dict[str, float]
     figures: dict[str, dict[str, Any]]
+
+    @model_validator(mode="after")
+    def _weights_of_both_or_none(self) -> "FinishedRun":
+        if self.pool_weights and set(self.pool_weights) != set(PARTS):
+            raise ValueError(f"pool_weights holds not one for each of {' and '.join(PARTS)}")
+        return self
 
 
 def check_shape(tree: Any, shape: type[Shape], path: Path) -> None:

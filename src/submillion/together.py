@@ -35,64 +35,73 @@ def pooled(scores: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np
     return np.asarray(sum(weight * scores[name].astype(np.float64) for name, weight in weights.items()))
 
 
-def by_own_temperatures(temperatures: Mapping[str, float]) -> dict[str, float]:
-    """Return weights that take each of the two at its own temperature, of those that have one.
+def own_pool_weights(temperatures: Mapping[str, float]) -> dict[str, float]:
+    """Return the weights that take each of the two at its own temperature, of those that have one.
 
-    >>> by_own_temperatures({"adapter": 2.0, "probe_mean": 1.0})
+    >>> own_pool_weights({"adapter": 2.0, "probe_mean": 1.0})
     {'adapter': 0.5}
     """
     return {name: 1 / temperatures[name] for name in PARTS if name in temperatures}
 
 
-def fit_weights(scores: Mapping[str, np.ndarray], labels: npt.ArrayLike) -> dict[str, float]:
-    """Return the weights of the two: halfway between those that are best on these rows and those of each alone.
+def fit_pool_weights(scores: Mapping[str, np.ndarray], labels: npt.ArrayLike) -> dict[str, float]:
+    """Return the weights of the mean of two pools: each of the two at its own temperature, and `best_pool_weights`.
 
-    The best by log loss tell what each adds to the other, but on rows that are like these: there TF-IDF mostly repeats the adapter,
-    on rows unlike them less so. The weights of each alone (one over its temperature) ignore that it does: one that knows little
-    takes from one that knows more. Measured in docs/how-to/hold-under-shift.md. The mean is of the logarithms, and is scaled so that
-    the sum needs no temperature of its own.
+    The best tell what each adds to the other, but on rows that are like these: there TF-IDF mostly repeats the adapter, on rows unlike
+    them less so. Own temperatures ignore that it does: one that knows little takes from one that knows more. Both pools are
+    calibrated before, and the mean again, so that it needs no temperature. Measured in docs/how-to/hold-under-shift.md.
 
     Args:
         scores: Name -> scores `[n, n_labels]` of rows that neither was fitted on, finite for their labels.
         labels: Of these rows, `[n]`.
     """
-    alone, best = by_own_temperatures(fit_temperatures(scores, labels)), best_weights(scores, labels)
-    halfway = {name: float(np.sqrt(alone[name] * best[name])) for name in PARTS}
-    temperature = fit_temperature(pooled(scores, halfway), labels)
-    return {name: weight / temperature for name, weight in halfway.items()}
+    both = {name: scores[name] for name in PARTS}
+    own = _calibrated(both, labels, own_pool_weights(fit_temperatures(both, labels)))
+    best = best_pool_weights(both, labels)
+    return _calibrated(both, labels, {name: (own[name] + best[name]) / 2 for name in PARTS})
 
 
-def best_weights(scores: Mapping[str, np.ndarray], labels: npt.ArrayLike) -> dict[str, float]:
-    """Return the weights by which the softmax of the two's sum has the lowest log loss, each within 0.01 and 100.
+def _calibrated(
+    scores: Mapping[str, np.ndarray], labels: npt.ArrayLike, weights: Mapping[str, float]
+) -> dict[str, float]:
+    """Return weights over the temperature of the pool that they make."""
+    temperature = fit_temperature(pooled(scores, weights), labels)
+    return {name: weight / temperature for name, weight in weights.items()}
 
-    Labels count as in `fit_temperature`.
+
+def best_pool_weights(scores: Mapping[str, np.ndarray], labels: npt.ArrayLike) -> dict[str, float]:
+    """Return the weights by which the softmax of the two's sum has the lowest log loss.
+
+    Labels count as in `fit_temperature`. A weight lies within 0.01 and 100 of what the part has by itself.
 
     Args:
         scores: Name -> scores `[n, n_labels]`, finite for the rows' labels.
         labels: Of these rows, `[n]`.
 
     >>> knows, guesses = np.array([[2.0, 0.0], [0.0, 2.0], [0.0, 2.0]]), np.array([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0]])
-    >>> {name: round(weight, 2) for name, weight in best_weights({"adapter": knows, "tfidf_svm": guesses}, [0, 1, 1]).items()}
-    {'adapter': 0.69, 'tfidf_svm': 0.01}
+    >>> {name: round(weight, 2) for name, weight in best_pool_weights({"adapter": knows, "tfidf_svm": guesses}, [0, 1, 1]).items()}
+    {'adapter': 0.69, 'tfidf_svm': 0.0}
     """
-    shares = platt_shares(pooled(scores, dict.fromkeys(PARTS, 1.0)), labels)
+    both = {name: scores[name] for name in PARTS}
+    start = own_pool_weights(fit_temperatures(both, labels))
+    shares = platt_shares(pooled(both, start), labels)
 
-    def loss(log_weights: np.ndarray) -> float:
-        return log_loss(pooled(scores, dict(zip(PARTS, np.exp(log_weights), strict=True))), shares)
+    def scaled(log_factors: np.ndarray) -> dict[str, float]:
+        return {name: start[name] * float(np.exp(log)) for name, log in zip(PARTS, log_factors, strict=True)}
 
     bounds = [(np.log(LOWEST), np.log(HIGHEST))] * len(PARTS)
-    found = minimize(loss, np.zeros(len(PARTS)), bounds=bounds)
-    return dict(zip(PARTS, np.exp(found.x).tolist(), strict=True))
+    found = minimize(lambda each: log_loss(pooled(both, scaled(each)), shares), [0.0, 0.0], bounds=bounds)
+    return scaled(found.x)
 
 
-def weights_of(record: Mapping[str, Any]) -> dict[str, float] | None:
+def pool_weights_of(record: Mapping[str, Any]) -> dict[str, float] | None:
     """Return the weights of the two in a run's `run.json`; None where it holds none, and they cannot be added.
 
     A run of a version that fitted none takes each at its own temperature.
 
-    >>> weights_of({"temperatures": {"adapter": 1.3}})
+    >>> pool_weights_of({"temperatures": {"adapter": 1.3}})
     """
-    weights = record.get("pool_weights") or by_own_temperatures(record.get("temperatures") or {})
+    weights = record.get("pool_weights") or own_pool_weights(record.get("temperatures") or {})
     return weights if set(weights) == set(PARTS) else None
 
 
@@ -108,7 +117,7 @@ def pooled_by_others(scores: Mapping[str, np.ndarray], labels: np.ndarray, fold_
     result = np.empty_like(both[PARTS[0]], dtype=np.float64)
     for fold in np.unique(fold_of):
         here = fold_of == fold
-        elsewhere = fit_weights({name: values[~here] for name, values in both.items()}, labels[~here])
+        elsewhere = fit_pool_weights({name: values[~here] for name, values in both.items()}, labels[~here])
         result[here] = pooled({name: values[here] for name, values in both.items()}, elsewhere)
     return result
 
@@ -125,4 +134,8 @@ def fit_all(scores: Mapping[str, np.ndarray], labels: npt.ArrayLike) -> dict[str
     temperatures = fit_temperatures(scores, labels)
     if not set(PARTS) <= temperatures.keys():
         return {"temperatures": temperatures, "pool_weights": {}}
-    return {"temperatures": {**temperatures, TOGETHER: 1.0}, "pool_weights": fit_weights(scores, labels)}
+    weights = fit_pool_weights(scores, labels)
+    return {
+        "temperatures": {**temperatures, TOGETHER: 1.0},
+        "pool_weights": weights,
+    }  # calibrated as they are

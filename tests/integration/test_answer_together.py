@@ -10,10 +10,12 @@ import submillion
 from conftest import learnable_rows, write_csv
 from submillion.baselines import load_baselines
 from submillion.cli.main import main
+from submillion.evaluation.compared import compared_with
 from submillion.prediction import load_adapter
 from submillion.run import RunFolder
 from submillion.scoring import read_scores
-from submillion.together import fit_weights
+from submillion.together import fit_pool_weights, pool_weights_of
+from submillion.training.train import _whole
 
 NEW = [text for text, _ in learnable_rows(40, seed=9)]
 
@@ -52,7 +54,7 @@ def test_the_weights_are_those_of_the_calibration_rows(run):
     texts = [learnable_rows(600)[number][0] for number in kept.row_numbers]
     tfidf = load_baselines(run / "baselines")["tfidf_svm"].scores(texts, {})
     record = json.loads((run / "run.json").read_text())
-    fitted = fit_weights({"adapter": kept.scores.logits, "tfidf_svm": tfidf}, kept.labels)
+    fitted = fit_pool_weights({"adapter": kept.scores.logits, "tfidf_svm": tfidf}, kept.labels)
     assert record["pool_weights"] == pytest.approx(fitted, rel=1e-3)
     assert record["temperatures"]["adapter_and_tfidf"] == 1.0
 
@@ -71,14 +73,34 @@ def test_a_run_of_a_version_without_weights_takes_each_at_its_temperature(run, t
     assert submillion.load(copied).predict_proba(NEW) == pytest.approx(
         softmax(logits / 1.5, axis=1), abs=1e-5
     )
+    compared = compared_with(record, load_adapter(run).scores(NEW).logits, {}, {"tfidf_svm": tfidf})
+    assert compared["adapter_and_tfidf"].tolist() == logits.argmax(axis=1).tolist()
+
+
+def test_what_folds_of_a_version_without_weights_found_is_taken_as_it_was():
+    of_folds = {"adapter": 2.0, "tfidf_svm": 0.5, "adapter_and_tfidf": 1.2}
+    nothing = {"temperatures": {}, "pool_weights": {}}
+    found = _whole(nothing, {"temperatures": of_folds})
+    assert found == {"temperatures": of_folds, "pool_weights": {}}
+    assert pool_weights_of(found) == {"adapter": 0.5, "tfidf_svm": 2.0}
+    fitted = {
+        "temperatures": of_folds | {"probe_mean": 1.0},
+        "pool_weights": {"adapter": 1.0, "tfidf_svm": 3.0},
+    }
+    assert _whole(fitted, {"temperatures": of_folds}) == fitted
+    assert _whole(fitted, None) == fitted
 
 
 def test_weights_changed_by_hand_are_told_by_their_key(run, tmp_path):
     copied = shutil.copytree(run, tmp_path / "run")
     record = json.loads((copied / "run.json").read_text())
-    (copied / "run.json").write_text(json.dumps(record | {"pool_weights": {"adapter": -1.0}}))
-    with pytest.raises(submillion.RunError, match=r"run\.json is damaged: pool_weights\.adapter"):
-        submillion.load(copied)
+    for weights, told in (
+        ({"adapter": -1.0, "tfidf_svm": 1.0}, r"pool_weights\.adapter"),
+        ({"adapter": 1.0}, "pool_weights holds not one for each of adapter and tfidf_svm"),
+    ):
+        (copied / "run.json").write_text(json.dumps(record | {"pool_weights": weights}))
+        with pytest.raises(submillion.RunError, match=rf"run\.json is damaged: {told}"):
+            submillion.load(copied)
 
 
 def test_predict_and_evaluate_say_who_answers(run, tmp_path, capsys):

@@ -261,6 +261,8 @@ def test_the_second_training_learns_from_what_the_first_is_sure_of(self_trained,
     assert told["n_unlabelled"] == record["data"]["unlabelled"]["n_rows"] == 150
     assert 0 < told["n_used"] <= min(MOST_TIMES * n_train, told["n_sure"])
     assert told["temperatures"].keys() == {"adapter", "tfidf_svm", "teacher"}
+    # each at its own: the sum of two that agree is too sure of itself, where weights of the pool need no temperature
+    assert told["temperatures"]["teacher"] > 1.01
     kept = parquet.read_table(folder / "whole" / "pseudo_labels.parquet")
     names = record["data"]["label_names"]
     counts = np.bincount(kept["label"].to_numpy(), minlength=3).tolist()

@@ -174,7 +174,9 @@ def _trained(ground: Ground, place: Path) -> Any:
     record = json.loads((place / "run" / "run.json").read_text())
     return {
         "sha256": sha256s(place / "run"),
-        **{name: record[name] for name in ("status", "figures", "best_epoch", "temperatures")},
+        **{
+            name: record[name] for name in ("status", "figures", "best_epoch", "temperatures", "pool_weights")
+        },
         "labels": submillion.predict(place / "run", [text for text, _ in learnable_rows(20, seed=4)]),
         "steps": [json.loads(line)["step"] for line in (place / "run" / "history.jsonl").open()],
         "files": sorted(path for path in _sha256_of_files(place) if "checkpoints" not in path),

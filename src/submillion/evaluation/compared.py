@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from submillion.alternatives import TOGETHER, what_answers
-from submillion.together import pooled, weights_of
+from submillion.together import pool_weights_of, pooled
 
 
 def compared_with(
@@ -23,7 +23,7 @@ def compared_with(
         baseline_predictions: Baseline -> its labels, `[n]`.
         baseline_scores: Baseline -> its scores, `[n, n_labels]`.
     """
-    weights = weights_of(record)
+    weights = pool_weights_of(record)
     if what_answers(record)[0] != TOGETHER or weights is None:
         return dict(baseline_predictions)
     both = pooled({"adapter": logits, **baseline_scores}, weights)

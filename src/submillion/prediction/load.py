@@ -21,7 +21,7 @@ from submillion.prediction.predictor import Predictor
 from submillion.recipe import Recipe, checked_recipe
 from submillion.run import RunFolder
 from submillion.temperature import temperature_of
-from submillion.together import weights_of
+from submillion.together import pool_weights_of
 
 UNMEASURED_SHIFT = 0.05
 """For a run that does not say how far bf16 moves its logits, having been trained where there is none."""
@@ -90,11 +90,12 @@ def load_predictor(
 
 def _weights(folder: RunFolder, record: Mapping[str, Any]) -> dict[str, float]:
     """Return the weights of two that answer together; a run that has none is refused."""
-    weights = weights_of(record)
+    weights = pool_weights_of(record)
     if weights is None:
         raise ConfigError(
             f"using={TOGETHER!r} needs a weight for each of the two, and the run {folder.path} has none: it has rows of several labels, or "
-            "neither calibration rows nor the folds of this version's cv; use adapter, or train again with a calibration_share, or with cv"
+            "neither calibration rows nor the folds of this version's cv, or a label there that TF-IDF cannot give; use adapter, or train again "
+            "with a calibration_share, or with cv"
         )
     return weights
 

@@ -81,8 +81,8 @@ class Predictor:
     def scores(self, texts: Iterable[Any]) -> Scores:
         """Return logits and pooled embeddings of texts, or of (text, text) pairs, in their order; at least one.
 
-        The logits are as the adapter gives them (of a baseline its scores, of two together their sum); probabilities are taken at the
-        run's temperature.
+        The logits are as the adapter gives them (of a baseline its scores, of two together the sum by their weights); probabilities are
+        taken at the run's temperature.
 
         Raises:
             DataError: If they are not one text after the other, or pairs where single texts were trained on.

@@ -26,7 +26,7 @@ from submillion.model.build import Classifier
 from submillion.run import RunFolder, write_json, written_atomically
 from submillion.scoring import score
 from submillion.temperature import fit_temperature, fit_temperatures
-from submillion.together import by_own_temperatures, pooled
+from submillion.together import own_pool_weights, pooled
 from submillion.training.checkpoints import complete_checkpoints
 from submillion.training.finish import finish_adapter
 from submillion.training.fit import Labelled, fit_adapter, make_trainer
@@ -184,7 +184,7 @@ def _teacher(
         svm = fit_tfidf_svm(splits.train.texts, labels, n_labels, prepared.recipe.seed, weights)
         of_known[svm.name], of_new[svm.name] = svm.scores(known.texts, {}), svm.scores(texts, {})
     temperatures = fit_temperatures(of_known, known.labels)
-    at = by_own_temperatures(temperatures)
+    at = own_pool_weights(temperatures)
     of_teacher = fit_temperature(pooled(of_known, at), known.labels)
     return pooled(of_new, at) / of_teacher, temperatures | {"teacher": of_teacher}
 
