@@ -93,9 +93,8 @@ def _found() -> dict[tuple[str, int], list[dict[str, Any]]]:
     grouped: dict[tuple[str, int], dict[int, dict[str, Any]]] = {}
     for line in sorted(lines(NAME), key=lambda line: VERSIONS.index(line["settings"].get("together"))):
         settings = line["settings"]
-        grouped.setdefault((settings["data"], settings["rows_a_class"]), {})[settings["seed"]] = line[
-            "figures"
-        ]
+        run = line["figures"] | {"together": settings.get("together")}
+        grouped.setdefault((settings["data"], settings["rows_a_class"]), {})[settings["seed"]] = run
     return {key: list(draws.values()) for key, draws in grouped.items()}
 
 
@@ -124,7 +123,7 @@ def summary() -> str:
         f"| data | rows a class (in all) | {' | '.join(SHOWN.values())} | recommended | it loses to the best |",
         "|---|---|" + "---|" * (len(SHOWN) + 2),
     ]
-    losses, gains, errors = [], [], []
+    losses, gains, errors, n_before = [], [], [], 0
     for (data, size), runs in sorted(
         _found().items(), key=lambda item: (list(SIZES).index(item[0][0]), item[0][1])
     ):
@@ -134,6 +133,7 @@ def summary() -> str:
         ]
         losses += lost
         gains += [_gain(run) for run in runs if TOGETHER in run["test"]]
+        n_before += sum(run["together"] == VERSIONS[-2] for run in runs)
         errors += [run["calibration_error"] for run in runs if "calibration_error" in run]
         text.append(
             f"| {TITLES[data]} | {size} ({runs[0]['train_rows']:,}) | {' | '.join(means)} "
@@ -145,8 +145,8 @@ def summary() -> str:
         )
     if gains:
         text.append(
-            f"\nThat it may recommend both together gains {statistics.mean(gains):.2f} points on average over {len(gains)} draws "
-            f"({', '.join(f'{gain:+.1f}' for gain in gains)})."
+            f"\nThat it may recommend both together gains {statistics.mean(gains):.2f} points on average over {len(gains)} draws, "
+            f"{n_before} of them by an earlier version ({', '.join(f'{gain:+.1f}' for gain in gains)})."
         )
     if errors:
         before, after = (statistics.mean(each[side] for each in errors) for side in ("before", "after"))

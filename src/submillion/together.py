@@ -134,8 +134,5 @@ def fit_all(scores: Mapping[str, np.ndarray], labels: npt.ArrayLike) -> dict[str
     temperatures = fit_temperatures(scores, labels)
     if not set(PARTS) <= temperatures.keys():
         return {"temperatures": temperatures, "pool_weights": {}}
-    weights = fit_pool_weights(scores, labels)
-    return {
-        "temperatures": {**temperatures, TOGETHER: 1.0},
-        "pool_weights": weights,
-    }  # calibrated as they are
+    weights = fit_pool_weights(scores, labels)  # calibrated: their sum is at its temperature
+    return {"temperatures": temperatures | {TOGETHER: 1.0}, "pool_weights": weights}
