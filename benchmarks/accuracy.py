@@ -7,7 +7,7 @@
 
 The default recipe, or another that was chosen on train rows left out; 20 Newsgroups is cut at 256 tokens. Train gives up 10 % for validation, which chooses the epoch, and
 5 % for calibration. Test is read once a seed, after training. Interrupted, a run goes on from runs/accuracy.
-``adapter_and_tfidf`` of the lines that stand is of a version that took each of the two at its own temperature.
+``adapter_and_tfidf`` of the lines that stand is, but for AG News, of a version that took each of the two at its own temperature.
 """
 
 import argparse
